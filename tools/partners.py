@@ -1,0 +1,87 @@
+"""
+The Debian packages whose programs the tests talk to: install those that are missing, or name them.
+
+Not a configuration of any of them: every test starts instances of its own, so nothing installed here is to run as a
+service, and nothing is started.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# A program that a test starts, and the package it comes from.
+PACKAGES = {
+    "postfix": "postfix",
+    "smtp-source": "postfix",
+    "smtp-sink": "postfix",
+    "swaks": "swaks",
+    "knotd": "knot",
+    "keymgr": "knot",
+    "openssl": "openssl",
+    "unbound": "unbound",
+}
+POLICY_RC_D = Path("/usr/sbin/policy-rc.d")
+SEARCHED = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+
+
+def missing_packages() -> list[str]:
+    """The packages of which a program is not found, each once, in order of name."""
+    return sorted(
+        {package for program, package in PACKAGES.items() if not shutil.which(program, path=SEARCHED)}
+    )
+
+
+@contextmanager
+def services_not_started() -> Iterator[None]:
+    """While open, a package that is installed does not start its service (Debian Policy §9.3.3.1)."""
+    if POLICY_RC_D.exists():
+        yield
+        return
+    POLICY_RC_D.write_text("#!/bin/sh\nexit 101\n", encoding="ascii")
+    POLICY_RC_D.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY_RC_D.unlink()
+
+
+def install(packages: list[str]) -> None:
+    """Install *packages* with apt-get, quietly; CalledProcessError where that fails."""
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    with services_not_started():
+        subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
+        subprocess.run(
+            ["apt-get", "install", "-qq", "-y", "--no-install-recommends", *packages],
+            check=True,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+        )
+
+
+def main() -> int:
+    """0 where nothing is missing any more; else 1, and one line that says what to install."""
+    packages = missing_packages()
+    if not packages:
+        return 0
+    names = " ".join(packages)
+    if shutil.which("apt-get") is None or os.geteuid() != 0:
+        print(f"the tests need programs that are missing; as root: apt-get install {names}", file=sys.stderr)
+        return 1
+    print(f"installing what the tests talk to: {names}", flush=True)
+    try:
+        install(packages)
+    except subprocess.CalledProcessError as error:
+        print(f"apt-get failed with status {error.returncode} while installing {names}", file=sys.stderr)
+        return 1
+    left = missing_packages()
+    if left:
+        print(f"still missing after the installation: {' '.join(left)}", file=sys.stderr)
+    return 1 if left else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,573 @@
+"""
+The Rust half of pymta, as Python sees it: bytes, grammar, order and disk.
+
+This stub is the contract of the seam (ARCHITECTURE.md): nothing here blocks for long, calls back into Python, owns a
+socket or reads a clock. Instants are milliseconds since 1970 UTC and always arguments.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Self, final
+
+# ---- errors --------------------------------------------------------------------------------------------------------
+
+class SpoolError(Exception):
+    """The spool's own trouble; `.temporary` is True where a later try may succeed (disk full, too slow)."""
+
+    temporary: bool
+
+class OrderError(Exception):
+    """A bug of ours: a method of a session was called in a state that does not allow it."""
+
+# ---- nouns (pymta-types) -------------------------------------------------------------------------------------------
+
+@final
+class Address:
+    """`local-part@domain`, kept as written; ValueError where it is none (RFC 5321 §4.1.2, RFC 6531 §3.3)."""
+
+    def __new__(cls, text: str) -> Self: ...
+    @property
+    def local_part(self) -> str: ...
+    @property
+    def domain(self) -> str:
+        """As written; empty for a bare `postmaster`."""
+    @property
+    def canonical(self) -> str:
+        """With the domain in lower case, for comparison."""
+    @property
+    def canonical_domain(self) -> str: ...
+    @property
+    def is_literal(self) -> bool: ...
+    @property
+    def is_ascii(self) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+
+@final
+class Reply:
+    """Code, enhanced status and text (RFC 5321 §4.2); ValueError for a code outside 200-599 or a contradicting status."""
+
+    def __new__(cls, code: int, enhanced: str | None, text: str) -> Self: ...
+    @property
+    def code(self) -> int: ...
+    @property
+    def enhanced(self) -> str | None: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def is_positive(self) -> bool: ...
+    @property
+    def is_temporary(self) -> bool: ...
+    @property
+    def is_permanent(self) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
+
+@final
+class Recipient:
+    """
+    A forward-path with its DSN parameters (RFC 3461 §4.1, §4.2).
+
+    *notify* is "NEVER" or a comma-separated set of SUCCESS, FAILURE, DELAY; *original* is "rfc822;user@example.org".
+    """
+
+    def __new__(
+        cls, forward_path: Address | str, *, notify: str | None = None, original: str | None = None
+    ) -> Self: ...
+    @property
+    def forward_path(self) -> Address: ...
+    @property
+    def notify(self) -> str | None: ...
+    @property
+    def original(self) -> str | None: ...
+    @property
+    def wants_failure(self) -> bool: ...
+    @property
+    def wants_delay(self) -> bool: ...
+    @property
+    def wants_success(self) -> bool: ...
+    def __eq__(self, other: object, /) -> bool: ...
+
+@final
+class Envelope:
+    """Reverse-path (None is the null one), recipients and parameters (RFC 5321 §2.3.1). Values are set at once: a change makes a new one."""
+
+    def __new__(
+        cls,
+        reverse_path: Address | str | None,
+        recipients: Sequence[Recipient | Address | str],
+        *,
+        body: Literal["7BIT", "8BITMIME", "BINARYMIME"] = "7BIT",
+        smtputf8: bool = False,
+        ret: Literal["FULL", "HDRS"] | None = None,
+        envid: str | None = None,
+    ) -> Self: ...
+    @property
+    def reverse_path(self) -> Address | None: ...
+    @property
+    def reverse_path_text(self) -> str:
+        """As text, empty for the null one: for a log line, without an Address in between."""
+    def forward_path_text(self, index: int) -> str: ...
+    @property
+    def recipients(self) -> list[Recipient]: ...
+    @property
+    def recipient_count(self) -> int: ...
+    @property
+    def body(self) -> Literal["7BIT", "8BITMIME", "BINARYMIME"]: ...
+    @property
+    def smtputf8(self) -> bool: ...
+    @property
+    def needs_smtputf8(self) -> bool: ...
+    @property
+    def ret(self) -> Literal["FULL", "HDRS"] | None: ...
+    @property
+    def envid(self) -> str | None: ...
+    def recipient(self, index: int) -> Recipient: ...
+    def with_recipients(self, recipients: Sequence[Recipient | Address | str]) -> Envelope: ...
+    def with_reverse_path(self, reverse_path: Address | str | None) -> Envelope: ...
+    def __eq__(self, other: object, /) -> bool: ...
+
+# ---- SMTP, server side (pymta-smtp::server) ------------------------------------------------------------------------
+
+@final
+class ServerSettings:
+    """What a listener allows and announces; built once a listener, shared by its sessions."""
+
+    def __new__(
+        cls,
+        *,
+        hostname: str,
+        lmtp: bool = False,
+        starttls: bool = False,
+        auth_mechanisms: Sequence[str] = ...,
+        auth_without_tls: bool = False,
+        xclient: bool = False,
+        line_endings: Literal["refuse", "normalise"] = "refuse",
+        limits: dict[str, int] | None = None,
+    ) -> Self:
+        """*limits* may name any field of `pymta_smtp::server::Limits`; ValueError for another name."""
+
+@final
+class HelloEvent:
+    verb: Literal["HELO", "EHLO", "LHLO"]
+    name: str
+
+@final
+class StartTlsEvent: ...
+
+@final
+class AuthEvent:
+    mechanism: str
+    initial_response: bytes | None
+
+@final
+class AuthResponseEvent:
+    """The decoded answer to a challenge; None where the client cancelled (already answered 501)."""
+
+    response: bytes | None
+
+@final
+class XclientEvent:
+    attributes: dict[str, str]
+
+@final
+class MailEvent:
+    reverse_path: Address | None
+    size_octets: int | None
+    body: Literal["7BIT", "8BITMIME", "BINARYMIME"]
+    smtputf8: bool
+
+@final
+class RcptEvent:
+    recipient: Recipient
+    accepted_count: int
+
+@final
+class DataEvent:
+    """DATA, or the first BDAT, with at least one recipient accepted: asks where the content shall go."""
+
+@final
+class MessageEvent:
+    """All content is in the writer that `accept_content` was given."""
+
+    writer: ContentWriter | bytearray | None
+    """What `accept_content` was given."""
+    envelope: Envelope
+    size_octets: int
+
+@final
+class ViolationEvent:
+    """
+    The peer broke grammar, order or a limit; it has been answered already. For the log and the metrics.
+
+    *kind* is one of the closed list in `pymta_smtp::server::ViolationKind`, such as "syntax" or "order".
+    """
+
+    kind: str
+    reply: Reply
+
+@final
+class QuitEvent: ...
+
+ServerEvent = (
+    HelloEvent
+    | StartTlsEvent
+    | AuthEvent
+    | AuthResponseEvent
+    | XclientEvent
+    | MailEvent
+    | RcptEvent
+    | DataEvent
+    | MessageEvent
+    | ViolationEvent
+    | QuitEvent
+)
+
+@final
+class ServerSession:
+    """
+    One SMTP session as a value: octets in, events out; decisions in, octets out.
+
+    Every event but ViolationEvent, QuitEvent and a cancelled AuthResponseEvent asks: until `accept`, `refuse` or the
+    stage's own answer is called, `next_event` returns None and what arrives is only kept (`buffered_octets`).
+    """
+
+    def __new__(cls, settings: ServerSettings, *, secure: bool = False) -> Self: ...
+    def greet(self) -> None:
+        """Answer the connection with 220. To refuse it, `refuse(Reply(554 or 421 …))`."""
+    def receive(self, chunk: bytes) -> None: ...
+    def next_event(self) -> ServerEvent | None: ...
+    def output(self) -> bytes:
+        """What is to be sent now, all replies of a pipelined group joined; empty where there is nothing."""
+    def accept(self) -> None:
+        """The stage's standard positive reply (250, 220 to STARTTLS, 235 to AUTH, 221 …)."""
+    def refuse(self, reply: Reply) -> None:
+        """The stage's negative reply; a 421 also ends the session."""
+    def accept_content(self, writer: ContentWriter | bytearray | None) -> None:
+        """
+        To DataEvent: 354 (or, for BDAT, take the chunk) and stream the content into *writer*.
+
+        A ContentWriter is used up by it: the one of the MessageEvent has the content. A bytearray (tests) is extended;
+        None (a sink) counts the octets and keeps none. MessageEvent.writer is then that bytearray or None.
+        """
+    def accept_message(self, text: str) -> None:
+        """To MessageEvent, after its commit returned: `250 2.0.0 text`."""
+    def challenge(self, text: bytes) -> None:
+        """To AuthEvent or AuthResponseEvent: 334 with *text* in base64."""
+    def tls_started(self) -> None:
+        """The handshake that `accept` to StartTlsEvent announced is over: all earlier state and input is forgotten (RFC 3207 §4.2)."""
+    def shut_down(self, reply: Reply) -> None:
+        """End the session from our side (time over, stopping): *reply* goes out when the protocol allows it; then `closing`."""
+    @property
+    def standing(self) -> int:
+        """What a driver asks after each chunk, in one crossing: bits of closing (1), waiting_for_decision (2), receiving_content (4)."""
+    @property
+    def closing(self) -> bool:
+        """True when, after `output()` is sent, the connection is to be closed."""
+    @property
+    def receiving_content(self) -> bool: ...
+    @property
+    def in_transaction(self) -> bool: ...
+    @property
+    def waiting_for_decision(self) -> bool: ...
+    @property
+    def buffered_octets(self) -> int: ...
+    @property
+    def pending_octets(self) -> int:
+        """Octets of the content being received that wait for the disk: read no more while it is large."""
+    @property
+    def envelope(self) -> Envelope:
+        """The transaction so far."""
+    @property
+    def hello_name(self) -> str: ...
+    @property
+    def is_extended(self) -> bool:
+        """EHLO (or LHLO), not HELO: for the `with` clause of the trace field (RFC 3848)."""
+    @property
+    def command_count(self) -> int: ...
+    @property
+    def violation_count(self) -> int: ...
+
+def parse_proxy(buffer: bytes) -> tuple[tuple[str, int] | None, int] | None:
+    """
+    The PROXY protocol header (v1 or v2) that *buffer* begins with: (address and port of the client, octets of the
+    header). The address is None where the connection's own holds (LOCAL, UNKNOWN). None where more must arrive;
+    ValueError where it is no header or malformed. At most 536 octets are ever asked for.
+    """
+
+# ---- the spool (pymta-spool) ---------------------------------------------------------------------------------------
+
+@final
+class ContentWriter:
+    """Takes the content of one message: small ones stay in memory until commit, large ones stream to disk. Opaque."""
+
+@final
+class IncomingMessage:
+    """A message between end of data and commit: what policy sees and may change (its header section only)."""
+
+    def __new__(cls, writer: ContentWriter, envelope: Envelope) -> Self: ...
+    @staticmethod
+    def from_content(spool: Spool, envelope: Envelope, content: bytes) -> IncomingMessage:
+        """A message that the server itself makes (an Injection); *content* has CRLF lines."""
+    envelope: Envelope
+    @property
+    def size_octets(self) -> int: ...
+    @property
+    def received_hops(self) -> int: ...
+    @property
+    def header_field_count(self) -> int: ...
+    @property
+    def violation(self) -> str | None:
+        """Why the header section is refused ("header section too large", "too many header fields"), or None."""
+    def field(self, name: str) -> bytes | None:
+        """The first field of that name, unfolded, without the name; None where there is none."""
+    def fields(self, name: str) -> list[bytes]: ...
+    def header_fields(self) -> list[tuple[bytes, bytes]]: ...
+    def header_section(self) -> bytes: ...
+    def prepend_field(self, name: str, value: str) -> None:
+        """Put a field on top (trace fields); ValueError where name or value would break the header section."""
+    def add_field(self, name: str, value: str) -> None: ...
+    def replace_field(self, name: str, value: str) -> int: ...
+    def remove_field(self, name: str) -> int: ...
+    @property
+    def id(self) -> str | None:
+        """The spool id that it will have; None before `stamp`, which reserves it."""
+    def stamp(
+        self,
+        *,
+        hello_name: str,
+        peer_address: str,
+        hostname: str,
+        extended: bool,
+        tls: str | None,
+        authenticated: bool,
+        now_ms: int,
+    ) -> None:
+        """Put our Received field on top (RFC 5321 §4.4, RFC 3848); what the peer said of itself is made harmless."""
+    def parts(self) -> list[Part]: ...
+    def part_content(self, part: Part, octets_max: int) -> bytes: ...
+    def content(self, octets_max: int) -> bytes: ...
+    def commit(self, now_ms: int, *, due_ms: int | None, annotations: bytes = ...) -> int:
+        """Hand it to the committer; *due_ms* None means hold. Returns the token that `Spool.completions` answers."""
+    def discard(self) -> None: ...
+
+@final
+class Part:
+    """One MIME part (RFC 2045): where it is and what it says it is."""
+
+    content_type: str
+    filename: str | None
+    disposition: str | None
+    depth: int
+    size_octets: int
+
+@final
+class QueuedMessage:
+    """A spooled message in hand: envelope, the status of each recipient, and its content on demand."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def envelope(self) -> Envelope: ...
+    @property
+    def size_octets(self) -> int: ...
+    @property
+    def spooled_at_ms(self) -> int: ...
+    def forward_path_text(self, index: int) -> str:
+        """Of one recipient, as text: for a log line."""
+    @property
+    def attempts(self) -> int:
+        """Rounds of delivery so far that ended with something deferred."""
+    @property
+    def annotations(self) -> bytes: ...
+    @property
+    def pending(self) -> list[int]:
+        """Indexes of the recipients that still have to be tried."""
+    @property
+    def wants_success(self) -> bool:
+        """Whether any recipient asked for a DSN of success (NOTIFY=SUCCESS): said once, so that nobody loops over them."""
+    def by_domain(self) -> list[tuple[str, list[int]]]:
+        """The pending recipients by canonical domain, in order of first appearance."""
+    def status(self, index: int) -> tuple[str, str]:
+        """(state, last reply) of a recipient: pending (never tried), deferred, delayed, delivered, failed, expired or dropped."""
+    def header_section(self) -> bytes: ...
+    def content(self, octets_max: int) -> bytes: ...
+
+RecipientState = Literal["delivered", "deferred", "delayed", "failed", "expired", "dropped"]
+"""What `record` and `settle` take; "deferred" and "delayed" (deferred, and its delay was reported) stay pending."""
+
+@final
+class Spool:
+    """The durable queue of one folder: segment log, index and schedule. One process at a time (a lock is held)."""
+
+    def __new__(
+        cls,
+        folder: str,
+        *,
+        now_ms: int,
+        segment_octets: int | None = None,
+        spill_octets: int | None = None,
+        memory_octets_max: int | None = None,
+        free_octets_min: int | None = None,
+        pending_octets_max: int | None = None,
+        header_octets_max: int | None = None,
+        header_fields_max: int | None = None,
+    ) -> Self:
+        """SpoolError where the folder is in use, unwritable or of a later format."""
+    @property
+    def recovery(self) -> dict[str, int]:
+        """What the start found: messages, records, segments, damaged_records, torn_octets."""
+    @property
+    def wake_fd(self) -> int:
+        """An eventfd that becomes readable when `completions` or `loaded` have something. `drain_wake` resets it."""
+    def drain_wake(self) -> None: ...
+    def writer(self) -> ContentWriter: ...
+    def admission(self, now_ms: int) -> Literal["ok", "full", "slow", "broken"]:
+        """Whether new mail may be accepted now: "full" → 452 4.3.1, "slow" and "broken" → 451 4.3.0."""
+    def completions(self) -> list[tuple[int, str | SpoolError]]:
+        """The commits that ended since the last call, as (token, spool id or error)."""
+    def take_due(self, now_ms: int, count_max: int, active_per_group_max: int) -> list[QueuedMessage]:
+        """
+        Take what is due, fairly between groups (canonical domain of the first pending recipient).
+
+        Those in memory are returned; the others are read by the reader thread and come by `loaded`. A taken message
+        is active until `settle`.
+        """
+    def loaded(self) -> list[QueuedMessage]: ...
+    def troubles(self) -> list[str]:
+        """What a person should know about the disk, a line each, since the last call."""
+    def record(self, spool_id: str, outcomes: Sequence[tuple[int, RecipientState, str]]) -> None:
+        """Note outcomes (index, state, reply) of an active message with the next commit batch."""
+    def settle(self, spool_id: str, outcomes: Sequence[tuple[int, RecipientState, str]], due_ms: int) -> bool:
+        """
+        `record`, then end the round: True where nothing is pending any more and the message left the spool; else it
+        is scheduled for *due_ms*, with one attempt more if any outcome ever said "deferred" in this round.
+        """
+    def next_due_ms(self) -> int | None:
+        """When the schedule next has something to take; None where nothing waits."""
+    def suspend(self, group: str, until_ms: int) -> None:
+        """Nothing of that group is due before *until_ms*; 0 ends a suspension."""
+    def load(self, spool_id: str) -> QueuedMessage | None: ...
+    def hold(self, spool_id: str) -> bool: ...
+    def release(self, spool_id: str, now_ms: int) -> bool: ...
+    def retry(self, spool_id: str, now_ms: int) -> bool: ...
+    def drop(self, spool_id: str) -> bool:
+        """False where it does not exist or is active (in hand); `hold` likewise takes effect when it is settled."""
+    def list(
+        self,
+        *,
+        state: str | None = None,
+        group: str | None = None,
+        after: str | None = None,
+        count_max: int = 100,
+    ) -> list[tuple[str, str, str, int, int, int, int]]:
+        """Rows (id, state, group, due_ms, spooled_at_ms, attempts, size_octets) in order of id, after *after*."""
+    def stats(self) -> dict[str, int]:
+        """incoming, active, deferred, hold, corrupt (messages); segments, disk_octets, live_octets, index_octets, commits, commit_batches, pending_octets."""
+    def close(self) -> None:
+        """Write what waits, sync, stop the threads. Idempotent."""
+
+def dump_segment(path: str) -> list[str]:
+    """A segment file as readable lines, as a start would see it (what counts, what is damaged); OSError where it cannot be read."""
+
+# ---- SMTP and LMTP, client side (pymta-smtp::client) ---------------------------------------------------------------
+
+@final
+class ClientSettings:
+    def __new__(
+        cls,
+        *,
+        hello_name: str,
+        lmtp: bool = False,
+        extended: bool = True,
+        starttls: Literal["never", "opportunistic", "required"] = "opportunistic",
+        pipelining: bool = True,
+        chunking: bool = True,
+        auth: tuple[str, str] | None = None,
+        auth_without_tls: bool = False,
+    ) -> Self:
+        """
+        ValueError where *hello_name* is no word that can follow EHLO, or *auth* (user, password) holds a NUL.
+
+        *extended* False begins with HELO: for a host that closed the connection on EHLO (ClosedEvent.stage "hello").
+        """
+
+@final
+class ReadyEvent:
+    """Greeting and EHLO (and STARTTLS, AUTH) are done: `deliver` may be called."""
+
+    capabilities: list[str]
+
+@final
+class TlsEvent:
+    """The peer said 220 to STARTTLS: shake hands, then call `tls_started`."""
+
+@final
+class OutcomeEvent:
+    """One message of `deliver` is over: a reply for each of its recipients, ours (enhanced 4.4.2 and the like) where the peer gave none."""
+
+    message: QueuedMessage | None
+    """What `deliver` was given; None for `deliver_content`."""
+    outcomes: list[tuple[int, Reply]]
+    dsn_passed: bool
+    """The DSN parameters were passed on, so reporting success is the next hop's duty (RFC 3461 §5.2.2)."""
+    content_sent: bool
+    """The end of the content went out: where the reply is a 4.4.2 of ours, another try may make a duplicate. False: it cannot."""
+
+@final
+class ClosedEvent:
+    """The session is over: why (the peer's 421 or 5yz, our diagnosis), None after an orderly QUIT."""
+
+    reply: Reply | None
+    before_ready: bool
+    stage: str
+    """`waiting_for` when it ended."""
+
+ClientEvent = ReadyEvent | TlsEvent | OutcomeEvent | ClosedEvent
+
+@final
+class ClientSession:
+    """One SMTP or LMTP client session as a value, the mirror of ServerSession."""
+
+    def __new__(cls, settings: ClientSettings, *, secure: bool = False) -> Self: ...
+    def receive(self, chunk: bytes) -> None: ...
+    def next_event(self) -> ClientEvent | None: ...
+    def output(self, octets_max: int = 262144) -> bytes:
+        """What is to be sent now, at most about *octets_max*; call again after it is written until it is empty."""
+    @property
+    def wants_write(self) -> bool: ...
+    @property
+    def has_event(self) -> bool:
+        """Whether `next_event` has something: `deliver` and `output` may give rise to events, too."""
+    @property
+    def room(self) -> int:
+        """
+        How many more messages `deliver` takes now (the next one is pipelined behind the current one's end).
+
+        0 with nothing in hand: the peer's MAILMAX (RFC 9422) is reached, so `quit`.
+        """
+    def deliver(self, message: QueuedMessage, recipients: list[int]) -> None:
+        """
+        Send a message to some of its recipients (indexes). OrderError where `room` is 0 or a recipient does not exist.
+
+        The outcome of a message that the peer cannot take is there at once: look for events after this call (and
+        after `output`, which reads stored content and closes the session where that fails).
+        """
+    def deliver_content(self, envelope: Envelope, content: bytes) -> None:
+        """`deliver` for content that is in no spool, to all recipients; its OutcomeEvent has no message."""
+    def quit(self) -> None:
+        """Take leave when what is in hand is over, or at once where the session is not ready yet."""
+    def tls_started(self) -> None: ...
+    def end_of_stream(self, reason: str) -> None:
+        """The connection is gone (closed, reset, timed out): open work gets outcomes of 4.4.2."""
+    @property
+    def waiting_for(
+        self,
+    ) -> Literal[
+        "greeting", "hello", "starttls", "auth", "mail", "data", "content", "final", "quit", "nothing"
+    ]:
+        """What the peer owes us, for the time limit of that state (RFC 5321 §4.5.3.2)."""
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def capabilities(self) -> list[str]: ...
+    @property
+    def messages_delivered(self) -> int: ...

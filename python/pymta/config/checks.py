@@ -1,0 +1,180 @@
+"""
+What must not be combined, although each option alone is fine. Above all: never an open relay.
+
+Each rule looks at finished settings and tells where the trouble is and what to do instead. Rules that look at the
+system (files that exist, users) are checked where they are used, and by `pymta check`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from pymta.config.settings import ListenerSettings, Settings
+from pymta.config.toml_lines import Path
+from pymta.config.values import Network
+
+__all__ = ["Problem", "problems"]
+
+
+class Problem(NamedTuple):
+    """What is wrong with the option at *path*."""
+
+    path: Path
+    text: str
+
+
+def problems(settings: Settings) -> Iterator[Problem]:
+    """All that is wrong, the most dangerous first."""
+    yield from _open_relay(settings)
+    yield from _listeners(settings)
+    yield from _routes(settings)
+    yield from _delivery(settings)
+    yield from _queue(settings)
+    yield from _spool(settings)
+    yield from _doors_of_our_own(settings)
+
+
+def _open_relay(settings: Settings) -> Iterator[Problem]:
+    for index, listener in enumerate(settings.listeners):
+        if not _is_exposed(listener):
+            continue
+        for position, network in enumerate(listener.trusted_networks):
+            if network.is_everything:
+                yield Problem(
+                    ("listeners", index, "trusted_networks", position),
+                    f'"{network}" would make an open relay: anyone who reaches {listener.address} could send mail to '
+                    f"anywhere in your name. Name the networks of your own clients",
+                )
+        for option in ("xclient_networks", "proxy_networks"):
+            networks: tuple[Network, ...] = getattr(listener, option)
+            for position, network in enumerate(networks):
+                if network.is_everything:
+                    yield Problem(
+                        ("listeners", index, option, position),
+                        f'"{network}" would let anyone claim to be a trusted client. Name your proxies one by one',
+                    )
+    if not any(_is_exposed(listener) for listener in settings.listeners):
+        return
+    for position, pattern in enumerate(settings.domains.relay_domains):
+        if pattern.is_everything or "." not in pattern.text.removeprefix("."):
+            yield Problem(
+                ("domains", "relay_domains", position),
+                f'"{pattern}" would make an open relay, because strangers reach a listener. Name the domains that '
+                f"you relay for",
+            )
+
+
+def _is_exposed(listener: ListenerSettings) -> bool:
+    """Whether strangers may reach it: directly, or through a proxy on this host that speaks for them."""
+    return not listener.address.is_loopback or bool(listener.proxy_networks)
+
+
+def _listeners(settings: Settings) -> Iterator[Problem]:
+    if not settings.listeners:
+        yield Problem(("listeners",), "expected at least one")
+    names: dict[str, int] = {}
+    addresses: dict[str, int] = {}
+    for index, listener in enumerate(settings.listeners):
+        here: Path = ("listeners", index)
+        if listener.role != "relay":
+            yield Problem(
+                (*here, "role"), f'"{listener.role}" is not there yet in this version; only "relay" is'
+            )
+        if listener.name in names:
+            yield Problem(
+                (*here, "name"), f'"{listener.name}" is the name of listeners[{names[listener.name]}] too'
+            )
+        names.setdefault(listener.name, index)
+        address = str(listener.address)
+        if listener.address.port and address in addresses:
+            yield Problem((*here, "address"), f"{address} is taken by listeners[{addresses[address]}]")
+        addresses.setdefault(address, index)
+        if listener.tls != "none" and listener.certificate_file is None:
+            yield Problem((*here, "certificate_file"), f'missing, and tls = "{listener.tls}" needs one')
+        if listener.tls == "none" and (listener.certificate_file or listener.key_file):
+            option = "certificate_file" if listener.certificate_file else "key_file"
+            yield Problem((*here, option), 'without effect, because tls is "none"; is "starttls" meant?')
+        try:
+            listener.limits_over(settings.limits)
+        except msgspec.ValidationError as error:
+            yield _limit_problem(here, str(error))
+
+
+def _limit_problem(here: Path, message: str) -> Problem:
+    unknown = re.search(r"unknown field `(.*)`", message)
+    if unknown is not None:
+        return Problem((*here, "limits", unknown.group(1)), "unknown option; [limits] has none of that name")
+    text, _, place = message.partition(" - at `$.")
+    return Problem((*here, "limits", place.rstrip("`")), text[:1].lower() + text[1:])
+
+
+def _routes(settings: Settings) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for index, route in enumerate(settings.routes):
+        here: Path = ("routes", index)
+        if route.transport == "lmtp" and not route.next_hops:
+            yield Problem((*here, "next_hops"), 'missing, and transport = "lmtp" needs at least one')
+        if route.transport == "discard" and route.next_hops:
+            yield Problem((*here, "next_hops"), 'without effect, because transport is "discard"')
+        if route.domain.text in seen:
+            yield Problem(
+                (*here, "domain"),
+                f'"{route.domain}" never gets here: routes[{seen[route.domain.text]}] takes it',
+            )
+        elif "*" in seen:
+            yield Problem((*here, "domain"), f"never gets here: routes[{seen['*']}] takes everything")
+        seen.setdefault(route.domain.text, index)
+
+
+def _delivery(settings: Settings) -> Iterator[Problem]:
+    delivery = settings.delivery
+    families = [source.is_ipv6 for source in delivery.source_addresses]
+    for position, family in enumerate(families):
+        if family in families[:position]:
+            yield Problem(
+                ("delivery", "source_addresses", position),
+                f"expected at most one {'IPv6' if family else 'IPv4'} address; a policy can choose between more",
+            )
+    yield from _ordered(
+        settings, ("delivery", "connections_per_site_start"), ("delivery", "connections_per_site_max")
+    )
+    yield from _ordered(settings, ("delivery", "suspend_s_min"), ("delivery", "suspend_s_max"))
+
+
+def _queue(settings: Settings) -> Iterator[Problem]:
+    yield from _ordered(settings, ("queue", "retry_s_min"), ("queue", "retry_s_max"))
+    yield from _ordered(settings, ("queue", "retry_s_min"), ("queue", "lifetime_s"))
+    yield from _ordered(settings, ("queue", "active_per_group_max"), ("queue", "active_max"))
+    yield from _ordered(settings, ("dns", "timeout_s"), ("dns", "lookup_s_max"))
+
+
+def _spool(settings: Settings) -> Iterator[Problem]:
+    yield from _ordered(settings, ("spool", "spill_octets"), ("spool", "memory_octets_max"))
+    yield from _ordered(settings, ("spool", "spill_octets"), ("spool", "segment_octets"))
+
+
+def _doors_of_our_own(settings: Settings) -> Iterator[Problem]:
+    if settings.http.enabled and not settings.http.address.is_loopback:
+        yield Problem(
+            ("http", "address"),
+            f"expected a loopback address: nobody is asked for a password at {settings.http.address}. Put a proxy in "
+            f"front that asks",
+        )
+    sink = settings.sink.address
+    if sink is not None and not sink.is_loopback:
+        yield Problem(
+            ("sink", "address"),
+            f"expected a loopback address: the sink takes anything, at {sink} from anyone",
+        )
+
+
+def _ordered(settings: Settings, low: tuple[str, str], high: tuple[str, str]) -> Iterator[Problem]:
+    """The option *low* must not be above the option *high*."""
+    low_value: int = getattr(getattr(settings, low[0]), low[1])
+    high_value: int = getattr(getattr(settings, high[0]), high[1])
+    if low_value > high_value:
+        yield Problem(low, f"expected at most {'.'.join(high)}, which is {high_value}; got {low_value}")

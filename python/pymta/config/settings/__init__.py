@@ -1,0 +1,93 @@
+"""
+The settings of a server: one frozen struct a section, all of them in `Settings`.
+
+A part of the server is given its own section and never looks one up. Nothing here reads a file (../load.py)
+and nothing compares one section with another (../checks.py).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pymta.config.option import Option, Section
+from pymta.config.settings.delivery import DeliverySettings, TlsPolicy
+from pymta.config.settings.dns import DnsSettings
+from pymta.config.settings.domains import DomainsSettings
+from pymta.config.settings.host import HostSettings
+from pymta.config.settings.http import HttpSettings
+from pymta.config.settings.limits import LimitsSettings
+from pymta.config.settings.listener import ListenerSettings, default_listeners
+from pymta.config.settings.log import LogSettings
+from pymta.config.settings.policy import PolicySettings
+from pymta.config.settings.queue import QueueSettings
+from pymta.config.settings.routing import RouteSettings, RoutingSettings, Transport
+from pymta.config.settings.sink import SinkSettings
+from pymta.config.settings.spool import SpoolSettings
+
+__all__ = [
+    "DeliverySettings",
+    "DnsSettings",
+    "DomainsSettings",
+    "HostSettings",
+    "HttpSettings",
+    "LimitsSettings",
+    "ListenerSettings",
+    "LogSettings",
+    "PolicySettings",
+    "QueueSettings",
+    "RouteSettings",
+    "RoutingSettings",
+    "Settings",
+    "SinkSettings",
+    "SpoolSettings",
+    "TlsPolicy",
+    "Transport",
+]
+
+
+class Settings(Section, frozen=True, kw_only=True):
+    """Everything that a running server was told."""
+
+    server: Annotated[HostSettings, Option("The host itself.", reader="app")]
+    listeners: Annotated[
+        tuple[ListenerSettings, ...],
+        Option(
+            "Where mail comes in, one table each.",
+            reader="accept.listener",
+            default="one relay listener on 127.0.0.1:2525",
+        ),
+    ] = default_listeners()
+    limits: Annotated[
+        LimitsSettings,
+        Option("What one session, one address and all together may use.", reader="accept.listener"),
+    ] = LimitsSettings()
+    domains: Annotated[
+        DomainsSettings, Option("Which domains mail is accepted for.", reader="accept.relay")
+    ] = DomainsSettings()
+    policy: Annotated[PolicySettings, Option("The operator's Python.", reader="policy.script")] = (
+        PolicySettings()
+    )
+    spool: Annotated[SpoolSettings, Option("The durable queue on disk.", reader="spool")] = SpoolSettings()
+    queue: Annotated[QueueSettings, Option("When to try, when to give up.", reader="queue")] = QueueSettings()
+    routing: Annotated[RoutingSettings, Option("Where mail goes.", reader="route")] = RoutingSettings()
+    routes: Annotated[
+        tuple[RouteSettings, ...],
+        Option("Routes for some domains, one table each; the first that matches is taken.", reader="route"),
+    ] = ()
+    dns: Annotated[DnsSettings, Option("How names are looked up.", reader="dns")] = DnsSettings()
+    delivery: Annotated[DeliverySettings, Option("How mail is handed on.", reader="deliver")] = (
+        DeliverySettings()
+    )
+    http: Annotated[HttpSettings, Option("Metrics and health.", reader="admin.http")] = HttpSettings()
+    log: Annotated[LogSettings, Option("What is written where.", reader="observe.log")] = LogSettings()
+    sink: Annotated[
+        SinkSettings,
+        Option("A place of our own where mail ends; for a first try and for tests.", reader="app"),
+    ] = SinkSettings()
+
+    def limits_of(self, listener: ListenerSettings) -> LimitsSettings:
+        """
+        The limits of one listener: [limits] with its own `limits` over them, checked when the file was
+        loaded.
+        """
+        return listener.limits_over(self.limits)

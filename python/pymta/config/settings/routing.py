@@ -1,0 +1,109 @@
+"""[routing] and [[routes]]: where mail goes. How it is handed over there is in [delivery]."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from pymta.config.option import Count, Option, Section
+from pymta.config.settings.delivery import TlsPolicy
+from pymta.config.values import DomainPattern, NextHop
+
+Transport = Literal["smtp", "lmtp", "discard"]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+
+
+class RoutingSettings(Section, frozen=True, kw_only=True):
+    """Where mail goes that no [[routes]] table is for."""
+
+    smarthosts: Annotated[
+        tuple[NextHop, ...],
+        Option(
+            "Next hops for all other mail, tried in this order. Their names are looked up for addresses, "
+            "not for MX.",
+            reader="route.smarthost",
+            precedent="Postfix relayhost, Exim manualroute",
+            default="none: MX records of the domain",
+            example='["smtp.example.net:587", "192.0.2.25"]',
+        ),
+    ] = ()
+    mx_port: Annotated[
+        Port,
+        Option(
+            "The port of hosts found by MX.",
+            reader="route.mx",
+            rfc="5321 §4.5.4.2",
+            precedent="for tests and labs",
+        ),
+    ] = 25
+    mx_hosts_max: Annotated[
+        Count,
+        Option(
+            "How many MX hosts of a domain are looked at, best preference first.",
+            reader="route.mx",
+            rfc="5321 §5.1",
+            precedent="Exim hosts_max_try_hardlimit is 50, Postfix smtp_mx_address_limit 5",
+        ),
+    ] = 20
+    addresses_max: Annotated[
+        Count,
+        Option(
+            "How many addresses are tried for one message and domain in one attempt.",
+            reader="route.mx",
+            rfc="5321 §5.1 (at least two)",
+            precedent="Postfix smtp_mx_address_limit is 5",
+        ),
+    ] = 5
+    address_families: Annotated[
+        Literal["both", "ipv4", "ipv6"],
+        Option(
+            "Which addresses of a host are used.",
+            reader="route.mx",
+            rfc="5321 §5.2",
+            precedent="Postfix inet_protocols",
+        ),
+    ] = "both"
+
+
+class RouteSettings(Section, frozen=True, kw_only=True):
+    """The route of some domains. The first table whose pattern matches is taken."""
+
+    domain: Annotated[
+        DomainPattern,
+        Option(
+            'Which: "example.org", ".example.org" (every domain below it) or "*".',
+            reader="route",
+            example='"example.org"',
+        ),
+    ]
+    transport: Annotated[
+        Transport,
+        Option(
+            '"discard" takes mail and forgets it, with a line in the log.',
+            reader="route, deliver",
+            rfc="5321, 2033",
+            precedent="Postfix transport(5)",
+        ),
+    ] = "smtp"
+    next_hops: Annotated[
+        tuple[NextHop, ...],
+        Option(
+            "Tried in this order. Needed for LMTP, without effect for discard.",
+            reader="route.smarthost",
+            default="MX records of the domain",
+            example='["mx.internal.example:24"]',
+        ),
+    ] = ()
+    tls: Annotated[
+        TlsPolicy | None,
+        Option("As `delivery.tls`, for this route.", reader="deliver.tls_policy", default="`delivery.tls`"),
+    ] = None
+    port: Annotated[
+        Port | None,
+        Option(
+            "The port of next hops that are written without one, or of those found by MX.",
+            reader="route",
+            default="25, or 24 for LMTP",
+        ),
+    ] = None

@@ -1,0 +1,459 @@
+"""
+The stages: each calls the operator's hook, and whatever the hook does the server gets a verdict.
+
+A stage is an attribute of `Policy`: None where the script has no such hook (the door skips it), else a function that
+answers at once for a plain hook (None to go on, or a `Verdict`) and gives a coroutine for an `async def` one. The door
+looks at the type and makes a task only for a coroutine, so a plain hook costs a call and nothing more.
+
+A hook that raises, answers nonsense or takes too long costs that one message a 451; the traceback goes to the report.
+What is *not* possible: to interrupt a plain hook that blocks. Its time is measured and reported afterwards.
+"""
+
+import asyncio
+import inspect
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, Literal, Protocol
+
+from pymta._core import Address, QueuedMessage, Recipient, Reply
+from pymta.mail.outcome import Attempt
+from pymta.mail.verdict import RouteChoice, Verdict
+from pymta.policy.annotations import Annotations, Decision, encode, shortened
+from pymta.policy.loader import Script, script_line
+from pymta.policy.message import Message, QueuedMail
+from pymta.policy.session import Credentials, MailParameters, Session
+
+__all__ = ["Answer", "Policy", "PolicyLimits", "Report", "RouteAnswer", "TroubleKind"]
+
+Answer = Verdict | Coroutine[Any, Any, Verdict | None] | None
+"""None: go on. A coroutine must be run to its end in a task and gives one of the other two."""
+
+RouteAnswer = RouteChoice | Verdict | Coroutine[Any, Any, RouteChoice | Verdict | None] | None
+"""None: as configured. A Verdict is refuse or defer: its reply is the outcome for these recipients."""
+
+TroubleKind = Literal["raised", "answer", "late", "busy", "blocked", "warning"]
+"""
+A hook raised; gave what is no verdict; an async one ran out of time, or was not called because too many others wait; a
+plain one was slow; a script looks wrong.
+"""
+
+# What the client hears when the script is at fault. One text for all causes: the cause is the operator's.
+TROUBLE: Final = Reply(451, "4.3.0", "local policy trouble, try again later")
+BUSY: Final = Reply(451, "4.3.2", "too busy, try again later")
+TRACEBACK_OCTETS_MAX: Final = 8192
+
+# What each stage may answer. Before there is a message there is nothing to discard or to hold.
+_SAY_NO: Final = frozenset(("accept", "refuse", "defer"))
+_ALLOWED: Final = {"message": frozenset(("accept", "refuse", "defer", "discard", "hold"))}
+
+
+class Report(Protocol):
+    """Told of the script's trouble: writes the `trouble` line and counts (labels hook and kind)."""
+
+    def __call__(
+        self, kind: TroubleKind, *, hook: str, error: str, where: str, detail: str, sid: str
+    ) -> None:
+        """
+        Called once for each trouble, from the loop; must not raise.
+
+        Args:
+            kind: What sort of trouble.
+            hook: The hook's name; empty for the script as a whole.
+            error: One line, as `ValueError: no such customer`.
+            where: `policy.py:12`, or empty.
+            detail: The traceback, for kind raised; may have many lines.
+            sid: The session, or the spool id for an outbound hook.
+        """
+
+
+class PolicyLimits(Protocol):
+    """The part of the configuration's [policy] that is needed here."""
+
+    @property
+    def hook_s_max(self) -> float:
+        """How long an async hook may take; a plain hook that takes longer is reported."""
+
+    @property
+    def hooks_waiting_max(self) -> int:
+        """How many calls of async hooks may be waiting at once, and as many observing ones."""
+
+
+class Policy:
+    """
+    One loaded script, ready to be asked. A session keeps the Policy that it began with.
+
+    Each stage is None where the script has no hook for it. on_delivered, on_deferred and on_failed answer nothing and
+    never wait: an async one goes on by itself, see `drain`.
+    """
+
+    def __init__(
+        self,
+        script: Script | None,
+        *,
+        report: Report,
+        limits: PolicyLimits,
+        timer: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """
+        Args:
+            script: The hooks; None for a server without a script.
+            report: Told of trouble.
+            limits: Time and number of calls.
+            timer: A clock for durations, in seconds.
+        """
+        self.script = script
+        self._report = report
+        self._limits = limits
+        self._timer = timer
+        self._waiting = 0
+        self._observers: set[asyncio.Task[None]] = set()
+        self.on_connect: Callable[[Session], Answer] | None = self._stage("connect")
+        self.on_hello: Callable[[Session, str], Answer] | None = self._stage("hello")
+        self.on_starttls: Callable[[Session], Answer] | None = self._stage("starttls")
+        self.on_auth: Callable[[Session, Credentials], Answer] | None = self._stage("auth")
+        self.on_mail: Callable[[Session, Address | None, MailParameters], Answer] | None = self._mail_stage()
+        self.on_rcpt: Callable[[Session, Recipient], Answer] | None = self._rcpt_stage()
+        self.on_message: Callable[[Session, Message], Answer] | None = self._message_stage()
+        self.on_route: Callable[[QueuedMessage, str], RouteAnswer] | None = self._route_stage()
+        self.on_delivered: Callable[[Attempt], None] | None = self._observer("delivered")
+        self.on_deferred: Callable[[Attempt], None] | None = self._observer("deferred")
+        self.on_failed: Callable[[Attempt], None] | None = self._observer("failed")
+        # Who let the message in is written down where somebody will ask.
+        outbound = (self.on_route, self.on_delivered, self.on_deferred, self.on_failed)
+        self._keeps_facts = any(stage is not None for stage in outbound)
+
+    @property
+    def handles_auth(self) -> bool:
+        """Whether the script decides who may log in."""
+        return self.on_auth is not None
+
+    # ---- stages of a session: built once, so that a call has nothing to look up ---------------------------------
+
+    def _hook(self, name: str) -> Callable[..., Any] | None:
+        return None if self.script is None else self.script.hooks.get(name)
+
+    def _stage(self, name: str) -> Callable[..., Answer] | None:
+        hook = self._hook(name)
+        if hook is None:
+            return None
+        timer, hook_s_max, settle = self._timer, self._limits.hook_s_max, self._settle
+
+        def stage(session: Session, *arguments: Any) -> Answer:
+            began = timer()
+            try:
+                result = hook(session, *arguments)
+            except (Exception, SystemExit) as error:  # a script does not stop the server either
+                return self._raised(name, session, error)
+            if timer() - began > hook_s_max:
+                self._blocked(name, session.id, timer() - began)
+            return None if result is None else settle(name, session, result, arguments)
+
+        return stage
+
+    def _mail_stage(self) -> Callable[[Session, Address | None, MailParameters], Answer] | None:
+        stage = self._stage("mail")
+        if stage is None or self.script is None or self.script.argument_count("mail") == 3:
+            return stage
+        return lambda session, reverse_path, _: stage(session, reverse_path)
+
+    def _rcpt_stage(self) -> Callable[[Session, Recipient], Answer] | None:
+        stage = self._stage("rcpt")
+        if stage is None or self.script is None:
+            return None
+        if self.script.argument_count("rcpt") == 3:
+            return lambda session, recipient: stage(session, recipient.forward_path, recipient)
+        return lambda session, recipient: stage(session, recipient.forward_path)
+
+    def _message_stage(self) -> Callable[[Session, Message], Answer] | None:
+        stage = self._stage("message")
+        if stage is None:
+            return None
+
+        def on_message(session: Session, message: Message) -> Answer:
+            answer = stage(session, message)
+            if answer is None or type(answer) is Verdict:
+                return self._after_message(session, message, answer)
+            return self._after_message_later(session, message, answer)
+
+        return on_message
+
+    def _after_message(self, session: Session, message: Message, answer: Verdict | None) -> Verdict | None:
+        """A message that the hook took all recipients of goes nowhere: that is a discard, and said so."""
+        if (
+            (answer is None or answer.action == "hold")
+            and message.decisions
+            and message.envelope.recipient_count == 0
+        ):
+            answer = Verdict("discard", None, "the message hook removed all recipients")
+            session.note(_decision("message", answer))
+        return answer
+
+    async def _after_message_later(
+        self, session: Session, message: Message, answer: Awaitable[Verdict | None]
+    ) -> Verdict | None:
+        return self._after_message(session, message, await answer)
+
+    # ---- what a hook's answer means -----------------------------------------------------------------------------
+
+    def _settle(self, name: str, session: Session, result: object, arguments: tuple[Any, ...]) -> Answer:
+        """A verdict to act upon: noted for "why?", a mere accept dropped. Anything else is the script's mistake."""
+        if type(result) is Verdict:
+            return self._settled(name, session, result, arguments)
+        if inspect.isawaitable(result):
+            if self._waiting >= self._limits.hooks_waiting_max:
+                _close(result)
+                return self._busy(name, session)
+            return self._settle_later(name, session, result, arguments)
+        return self._wrong_answer(name, session, f"{name}() returned {_kind(result)}, not a verdict or None")
+
+    def _settled(
+        self, name: str, session: Session, verdict: Verdict, arguments: tuple[Any, ...]
+    ) -> Verdict | None:
+        if verdict.action not in _ALLOWED.get(name, _SAY_NO):
+            return self._wrong_answer(
+                name, session, f"{name}() cannot answer {verdict.action}()", verdict.where
+            )
+        if name == "connect":
+            verdict = _as_greeting(verdict)
+        if verdict.action != "accept" or verdict.reason:
+            session.note(_decision(name, verdict, str(arguments[0]) if name == "rcpt" else ""))
+        # In auth an accept is not "go on": it vouches for the client.
+        return verdict if verdict.action != "accept" or name == "auth" else None
+
+    async def _settle_later(
+        self, name: str, session: Session, awaitable: Awaitable[object], arguments: tuple[Any, ...]
+    ) -> Verdict | None:
+        limit_s = asyncio.timeout(self._limits.hook_s_max)
+        self._waiting += 1
+        try:
+            async with limit_s:
+                result = await awaitable
+        except (Exception, SystemExit) as error:
+            if limit_s.expired() and isinstance(error, TimeoutError):
+                return self._late(name, session, error)
+            return self._raised(name, session, error)
+        finally:
+            self._waiting -= 1
+        if result is None:
+            return None
+        if type(result) is Verdict:
+            return self._settled(name, session, result, arguments)
+        return self._wrong_answer(name, session, f"{name}() returned {_kind(result)}, not a verdict or None")
+
+    # ---- outbound -----------------------------------------------------------------------------------------------
+
+    def _route_stage(self) -> Callable[[QueuedMessage, str], RouteAnswer] | None:
+        hook = self._hook("route")
+        if hook is None:
+            return None
+        timer, hook_s_max = self._timer, self._limits.hook_s_max
+
+        def on_route(message: QueuedMessage, domain: str) -> RouteAnswer:
+            queued = QueuedMail(message)
+            began = timer()
+            try:
+                result = hook(queued, domain)
+            except (Exception, SystemExit) as error:
+                return self._raised("route", message.id, error)
+            if timer() - began > hook_s_max:
+                self._blocked("route", message.id, timer() - began)
+            if not inspect.isawaitable(result):
+                return self._settle_route(queued, result)
+            if self._waiting >= self._limits.hooks_waiting_max:
+                _close(result)
+                return self._busy("route", message.id)
+            return self._route_later(queued, result)
+
+        return on_route
+
+    async def _route_later(
+        self, queued: QueuedMail, awaitable: Awaitable[object]
+    ) -> RouteChoice | Verdict | None:
+        limit_s = asyncio.timeout(self._limits.hook_s_max)
+        self._waiting += 1
+        try:
+            async with limit_s:
+                result = await awaitable
+        except (Exception, SystemExit) as error:
+            if limit_s.expired() and isinstance(error, TimeoutError):
+                return self._late("route", queued.spool_id, error)
+            return self._raised("route", queued.spool_id, error)
+        finally:
+            self._waiting -= 1
+        return self._settle_route(queued, result)
+
+    def _settle_route(self, queued: QueuedMail, result: object) -> RouteChoice | Verdict | None:
+        if result is None:
+            return self.chosen_route(queued)
+        if type(result) is RouteChoice or (type(result) is Verdict and result.action in ("refuse", "defer")):
+            return result
+        text = f"route() returned {_kind(result)}, not a RouteChoice, refuse(), defer() or None"
+        return self._wrong_answer(
+            "route", queued.spool_id, text, result.where if type(result) is Verdict else ""
+        )
+
+    def chosen_route(self, queued: QueuedMail) -> RouteChoice | Verdict | None:
+        """
+        What the message hook chose with `set_route`. The queue asks this where there is no `on_route`.
+
+        A Verdict (451) where the annotations cannot be read: mail does not leave without the route and TLS it was given.
+        """
+        try:
+            return queued.route
+        except ValueError as error:
+            return self._raised("route", queued.spool_id, error)
+
+    def _observer(self, name: str) -> Callable[[Attempt], None] | None:
+        hook = self._hook(name)
+        if hook is None:
+            return None
+        timer, hook_s_max = self._timer, self._limits.hook_s_max
+
+        def observe(attempt: Attempt) -> None:
+            if len(self._observers) >= self._limits.hooks_waiting_max:
+                self._busy(name, attempt.spool_id)
+                return
+            began = timer()
+            try:
+                result = hook(attempt)
+            except (Exception, SystemExit) as error:
+                self._raised(name, attempt.spool_id, error)
+                return
+            if timer() - began > hook_s_max:
+                self._blocked(name, attempt.spool_id, timer() - began)
+            if inspect.isawaitable(result):
+                task = asyncio.get_running_loop().create_task(self._observe_later(name, attempt, result))
+                self._observers.add(task)
+                task.add_done_callback(self._observers.discard)
+
+        return observe
+
+    async def _observe_later(self, name: str, attempt: Attempt, awaitable: Awaitable[object]) -> None:
+        limit_s = asyncio.timeout(self._limits.hook_s_max)
+        try:
+            async with limit_s:
+                await awaitable
+        except (Exception, SystemExit) as error:
+            if limit_s.expired() and isinstance(error, TimeoutError):
+                self._late(name, attempt.spool_id, error)
+            else:
+                self._raised(name, attempt.spool_id, error)
+
+    async def drain(self) -> None:
+        """Wait for async observers that are still at work; each ends within hook_s_max."""
+        while self._observers:
+            await asyncio.wait(tuple(self._observers))
+
+    # ---- what goes into the spool -------------------------------------------------------------------------------
+
+    def annotate(self, session: Session, message: Message | None) -> bytes:
+        """
+        The octets for `IncomingMessage.commit(annotations=...)`: tags, route, decisions, and who handed it in.
+
+        None of it where nothing was decided and no outbound hook will ask.
+        """
+        decisions = session.decisions
+        tags = session.tags
+        route = None
+        if message is not None:
+            decisions = (*decisions, *message.decisions)
+            tags = {**tags, **message.tags}
+            route = message.route
+        if not (decisions or tags or route or self._keeps_facts):
+            return b""
+        return encode(
+            Annotations(
+                tags=tags,
+                route=route,
+                decisions=decisions,
+                peer=session.peer_address,
+                listener=session.listener.name,
+                account=session.account,
+                tls=session.tls,
+                sid=session.id,
+            )
+        )
+
+    # ---- trouble ------------------------------------------------------------------------------------------------
+
+    def _raised(self, hook: str, subject: Session | str, error: BaseException) -> Verdict:
+        detail = "".join(traceback.format_exception(error))[-TRACEBACK_OCTETS_MAX:]
+        return self._failed(hook, subject, "raised", _in_one_line(error), where=_where(error), detail=detail)
+
+    def _late(self, hook: str, subject: Session | str, error: BaseException) -> Verdict:
+        # The line at which the hook waited is in the cancellation that became the TimeoutError.
+        text = f"took longer than {self._limits.hook_s_max:g} s"
+        return self._failed(hook, subject, "late", text, where=_where(error.__cause__ or error))
+
+    def _busy(self, hook: str, subject: Session | str) -> Verdict:
+        text = f"not called: {self._limits.hooks_waiting_max} calls of async hooks wait already"
+        return self._failed(hook, subject, "busy", text, reply=BUSY)
+
+    def _wrong_answer(self, hook: str, subject: Session | str, text: str, where: str = "") -> Verdict:
+        return self._failed(hook, subject, "answer", text, where=where)
+
+    def _failed(
+        self,
+        hook: str,
+        subject: Session | str,
+        kind: TroubleKind,
+        error: str,
+        *,
+        where: str = "",
+        detail: str = "",
+        reply: Reply = TROUBLE,
+    ) -> Verdict:
+        sid = subject if isinstance(subject, str) else subject.id
+        self._report(kind, hook=hook, error=error, where=where, detail=detail, sid=sid)
+        verdict = Verdict("defer", reply, shortened(f"{hook} hook {kind}: {error}"), where)
+        if hook == "connect":
+            verdict = _as_greeting(verdict)
+        if not isinstance(subject, str):
+            subject.note(_decision(hook, verdict))
+        return verdict
+
+    def _blocked(self, hook: str, sid: str, took_s: float) -> None:
+        text = f"took {took_s:.3g} s and held up every session; use async def, or do less"
+        self._report("blocked", hook=hook, error=text, where="", detail="", sid=sid)
+
+
+def _decision(stage: str, verdict: Verdict, about: str = "") -> Decision:
+    return Decision(
+        stage=stage,
+        hook=stage,
+        verdict=verdict.action,
+        reason=shortened(verdict.reason),
+        where=verdict.where,
+        reply="" if verdict.reply is None else str(verdict.reply),
+        about=about,
+    )
+
+
+def _as_greeting(verdict: Verdict) -> Verdict:
+    """RFC 5321 §4.3.2 and RFC 7504 §3 know only 421, 521 and 554 in place of the greeting."""
+    reply = verdict.reply
+    if reply is None or reply.code in (421, 521, 554):
+        return verdict
+    code = 421 if reply.is_temporary else 554
+    return Verdict(verdict.action, Reply(code, reply.enhanced, reply.text), verdict.reason, verdict.where)
+
+
+def _close(awaitable: object) -> None:
+    """What is not going to be awaited is closed, or Python warns about it."""
+    if inspect.iscoroutine(awaitable):
+        awaitable.close()
+
+
+def _kind(result: object) -> str:
+    return f"{result.action}()" if type(result) is Verdict else type(result).__name__
+
+
+def _where(error: BaseException) -> str:
+    line = script_line(error)
+    return "" if line is None else f"{line[0].name}:{line[1]}"
+
+
+def _in_one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

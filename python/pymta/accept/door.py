@@ -1,0 +1,166 @@
+"""
+What all sessions of one listener share: settings, policy, spool, log, and the count of who is connected.
+
+No protocol and no socket. A `Door` is made anew on reload; sessions in progress keep the one they came through.
+"""
+
+import ipaddress
+import ssl
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import count
+
+from pymta._core import Reply, ServerSettings, Spool
+from pymta.accept.intake import Intake
+from pymta.config.settings.limits import LimitsSettings
+from pymta.config.settings.listener import ListenerSettings
+from pymta.config.values import Network, parse_ip
+from pymta.observe.log import Log
+from pymta.observe.metrics import Metrics
+from pymta.policy.checks.relay import RelayDomains
+from pymta.policy.script import PolicyHolder
+from pymta.policy.session import Listener
+
+__all__ = ["Admission", "Door"]
+
+_TOO_MANY = Reply(421, "4.3.2", "too many connections, try again later")
+_TOO_MANY_OF_YOURS = Reply(421, "4.7.0", "too many connections from your address")
+
+# One IPv6 customer has at least a /64, so that is what is counted as one address.
+_V6_PREFIX_BITS = 64
+
+# Distinct addresses whose network membership is remembered; a lookup takes microseconds, a hit none.
+_MEMBERSHIP_ENTRIES_MAX = 4096
+
+
+class Admission:
+    """How many connections there are, in all and by address; shared by all doors."""
+
+    __slots__ = ("_by_address", "total")
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._by_address: dict[str, int] = {}
+
+    def enter(self, address: str, limits: LimitsSettings, *, trusted: bool) -> Reply | None:
+        """Count a connection; the reply that refuses it where it is one too many (`leave` is to be called anyway)."""
+        self.total += 1
+        mine = self._by_address.get(address, 0) + 1
+        self._by_address[address] = mine
+        if self.total > limits.connections_max:
+            return _TOO_MANY
+        if mine > limits.connections_per_address_max and not trusted:
+            return _TOO_MANY_OF_YOURS
+        return None
+
+    def leave(self, address: str) -> None:
+        """A counted connection is gone."""
+        self.total -= 1
+        left = self._by_address[address] - 1
+        if left:
+            self._by_address[address] = left
+        else:
+            del self._by_address[address]
+
+
+class Door:
+    """See the module."""
+
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        limits: LimitsSettings,
+        *,
+        hostname: str,
+        relay_domains: RelayDomains,
+        policies: PolicyHolder,
+        spool: Spool,
+        intake: Intake,
+        admission: Admission,
+        log: Log,
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+        tls_context: Callable[[], ssl.SSLContext] | None,
+        sids: "count[int]",
+        sid_prefix: str,
+    ) -> None:
+        self.settings = settings
+        self.limits = limits
+        self.hostname = hostname
+        self.relay_domains = relay_domains
+        self.policies = policies
+        self.spool = spool
+        self.intake = intake
+        self.admission = admission
+        self.log = log
+        self.metrics = metrics
+        self.now_ms = now_ms
+        self.tls_context = tls_context
+        self.listener = Listener(settings.name, settings.role, str(settings.address))
+        self._sids = sids
+        self._sid_prefix = sid_prefix
+        self._trusted = _membership(settings.trusted_networks)
+        self._normalising = _membership(settings.normalise_line_endings_networks)
+        self._xclient = _membership(settings.xclient_networks)
+        self._proxy = _membership(settings.proxy_networks)
+        self._server_settings: dict[tuple[bool, bool], ServerSettings] = {}
+
+    def next_sid(self) -> str:
+        """A name for a session that no other session of this or an earlier run has."""
+        return f"{self._sid_prefix}-{next(self._sids):x}"
+
+    def is_trusted(self, address: str) -> bool:
+        """Whether a client of that address may relay to anywhere."""
+        return self._trusted(address)
+
+    def speaks_proxy(self, address: str) -> bool:
+        """Whether connections from there begin with a PROXY header."""
+        return self._proxy(address)
+
+    def may_xclient(self, address: str) -> bool:
+        """Whether a client of that address may say whom it speaks for."""
+        return self._xclient(address)
+
+    def server_settings(self, address: str) -> ServerSettings:
+        """What is announced and allowed to a client of that address."""
+        key = (self._normalising(address), self._xclient(address))
+        made = self._server_settings.get(key)
+        if made is None:
+            normalise, xclient = key
+            made = self._server_settings[key] = ServerSettings(
+                hostname=self.hostname,
+                starttls=self.settings.tls == "starttls",
+                auth_mechanisms=("PLAIN", "LOGIN") if self.policies.current.handles_auth else (),
+                auth_without_tls=False,
+                xclient=xclient,
+                line_endings="normalise" if normalise else "refuse",
+                limits=self.limits.for_session(),
+            )
+        return made
+
+
+def counted_address(address: str) -> str:
+    """The address that connections are counted by: an IPv6 one stands for its /64."""
+    if ":" not in address:
+        return address
+    return str(ipaddress.IPv6Network((address, _V6_PREFIX_BITS), strict=False).network_address)
+
+
+def _membership(networks: tuple[Network, ...]) -> Callable[[str], bool]:
+    if not networks:
+        return _nobody
+    parsed = tuple(ipaddress.ip_network(str(network)) for network in networks)
+
+    @lru_cache(maxsize=_MEMBERSHIP_ENTRIES_MAX)
+    def is_member(address: str) -> bool:
+        try:
+            ip = parse_ip(address)
+        except ValueError:
+            return False
+        return any(ip.version == network.version and ip in network for network in parsed)
+
+    return is_member
+
+
+def _nobody(address: str) -> bool:
+    return False

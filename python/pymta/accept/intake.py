@@ -1,0 +1,272 @@
+"""
+End of data: checks → policy → trace field → spool → reply.
+
+This file is the one place that says 250 to a message, and only after the commit returned (ARCHITECTURE.md, invariant
+1). Mail that the server itself makes enters through `inject`, by the same checks and the same commit.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Final, cast
+
+from pymta._core import ContentWriter, IncomingMessage, MessageEvent, Reply, Spool, SpoolError
+from pymta.config.settings.limits import LimitsSettings
+from pymta.mail.injection import Injection
+from pymta.mail.verdict import Verdict
+from pymta.observe.events import Accept
+from pymta.observe.log import Log
+from pymta.observe.metrics import Metrics
+from pymta.policy.message import Message
+
+if TYPE_CHECKING:
+    from pymta.accept.smtp import Conversation
+
+__all__ = ["Intake"]
+
+_LOOP: Final = Reply(554, "5.4.6", "too many hops, this message is looping")
+_HEADER_TOO_LARGE: Final = "header section too large"
+_TOO_LARGE: Final = Reply(552, "5.3.4", _HEADER_TOO_LARGE)
+_TOO_MANY_FIELDS: Final = Reply(554, "5.6.0", "too many header fields")
+_NOT_STORED: Final = Reply(451, "4.3.0", "message could not be stored, try again later")
+_NO_ROOM: Final = Reply(452, "4.3.1", "insufficient storage, try again later")
+
+
+class _Pending:
+    """A message between `commit` and the spool's answer."""
+
+    __slots__ = ("began_s", "conversation", "held", "message")
+
+    def __init__(
+        self, conversation: "Conversation | None", message: IncomingMessage, began_s: float, held: bool
+    ) -> None:
+        self.conversation = conversation
+        self.message = message
+        self.began_s = began_s
+        self.held = held
+
+
+class Intake:
+    """One instance a spool. `settle` is called when the spool's eventfd says that commits ended."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        *,
+        hostname: str,
+        header_octets_max: int,
+        log: Log,
+        metrics: Metrics,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """
+        Args:
+            spool: Where messages become durable.
+            hostname: Our name in trace fields.
+            header_octets_max: The largest header section that *spool* takes: the largest limit of all listeners.
+            log: Told of each message.
+            metrics: Counts them.
+            now_ms: The clock.
+        """
+        self._spool = spool
+        self._header_octets_max = header_octets_max
+        self._hostname = hostname
+        self._log = log
+        self._metrics = metrics
+        self._now_ms = now_ms
+        self._loop = asyncio.get_running_loop()
+        self._pending: dict[int, _Pending] = {}
+        self._injecting: dict[int, asyncio.Future[str]] = {}
+
+    @property
+    def pending_count(self) -> int:
+        """Messages that wait for the disk."""
+        return len(self._pending)
+
+    # ---- mail from a session
+
+    def receive(self, conversation: "Conversation", event: MessageEvent) -> None:
+        """All content of a message is there: see it through to its reply."""
+        began_s = monotonic()
+        message = IncomingMessage(cast(ContentWriter, event.writer), event.envelope)
+        refusal = self._check(message, conversation.door.limits)
+        if refusal is not None:
+            reply, cause = refusal
+            conversation.refuse(reply, stage="message", cause=cause)
+            return
+        ask = conversation.policy.on_message
+        if ask is None:
+            self._commit(conversation, message, None, None, began_s)
+            return
+        seen = Message(message)
+        conversation.decide(
+            ask(conversation.view, seen),
+            lambda verdict: self._commit(conversation, message, seen, verdict, began_s),
+        )
+
+    def _check(self, message: IncomingMessage, limits: LimitsSettings) -> tuple[Reply, str] | None:
+        violation = message.violation
+        if violation is not None:
+            return (_TOO_LARGE if violation == _HEADER_TOO_LARGE else _TOO_MANY_FIELDS), violation
+        if message.header_field_count > limits.header_fields_max:
+            return _TOO_MANY_FIELDS, _TOO_MANY_FIELDS.text
+        # The spool knows one limit for all listeners; only a listener with a smaller one has anything to measure.
+        smaller = limits.header_octets_max < self._header_octets_max
+        if smaller and len(message.header_section()) > limits.header_octets_max:
+            return _TOO_LARGE, _HEADER_TOO_LARGE
+        if message.received_hops > limits.received_hops_max:
+            return _LOOP, f"{message.received_hops} Received fields"
+        return None
+
+    def _commit(
+        self,
+        conversation: "Conversation",
+        message: IncomingMessage,
+        seen: Message | None,
+        verdict: Verdict | None,
+        began_s: float,
+    ) -> None:
+        action = "accept" if verdict is None else verdict.action
+        if verdict is not None and verdict.reply is not None:
+            conversation.refuse(verdict.reply, stage="message", cause=verdict.reason or f"{action} by policy")
+            return
+        if action == "discard":
+            self._discard(conversation, message, verdict, began_s)
+            return
+        view, session = conversation.view, conversation.session
+        now_ms = self._now_ms()
+        message.stamp(
+            hello_name=view.hello_name,
+            peer_address=view.peer_address,
+            hostname=self._hostname,
+            extended=session.is_extended,
+            tls=None if view.tls is None else f"{view.tls.version} {view.tls.cipher}",
+            authenticated=view.account is not None,
+            now_ms=now_ms,
+        )
+        held = action == "hold"
+        token = message.commit(
+            now_ms, due_ms=None if held else now_ms, annotations=conversation.policy.annotate(view, seen)
+        )
+        self._pending[token] = _Pending(conversation, message, began_s, held)
+        conversation.committing(token)
+
+    def _discard(
+        self, conversation: "Conversation", message: IncomingMessage, verdict: Verdict | None, began_s: float
+    ) -> None:
+        """RFC 5321 §6.2 allows it for what is hostile; the operator's script answers for it."""
+        self._metrics.messages_discarded += 1
+        envelope, view = message.envelope, conversation.view
+        message.discard()
+        self._log.emit(
+            Accept(
+                sid=view.id,
+                spool_id="",
+                peer=view.peer_address,
+                reverse_path=envelope.reverse_path_text,
+                recipients=envelope.recipient_count,
+                size_octets=message.size_octets,
+                took_s=round(monotonic() - began_s, 6),
+                discarded=verdict.reason or verdict.where or "by policy"
+                if verdict is not None
+                else "by policy",
+            )
+        )
+        conversation.session.accept_message("ok")
+
+    def forget(self, token: int) -> None:
+        """The session that waits for this commit is gone: nobody is to be answered."""
+        pending = self._pending.get(token)
+        if pending is not None:
+            pending.conversation = None
+
+    # ---- the spool's answers
+
+    def settle(self) -> None:
+        """Answer every session whose message became durable, or did not."""
+        for token, result in self._spool.completions():
+            pending = self._pending.pop(token, None)
+            if pending is None:
+                self._settle_injection(token, result)
+            elif isinstance(result, str):
+                self._accepted(pending, result)
+            else:
+                self._not_stored(pending, result)
+
+    def _accepted(self, pending: _Pending, spool_id: str) -> None:
+        conversation, message = pending.conversation, pending.message
+        took_s = monotonic() - pending.began_s
+        envelope = message.envelope
+        size_octets, recipients = message.size_octets, envelope.recipient_count
+        metrics = self._metrics
+        metrics.messages_accepted += 1
+        metrics.recipients_accepted += recipients
+        metrics.octets_accepted += size_octets
+        metrics.message_octets.observe(size_octets)
+        metrics.accept_s.observe(took_s)
+        if pending.held:
+            metrics.messages_held += 1
+        self._log.emit(
+            Accept(
+                sid="" if conversation is None else conversation.view.id,
+                spool_id=spool_id,
+                peer="" if conversation is None else conversation.view.peer_address,
+                reverse_path=envelope.reverse_path_text,
+                recipients=recipients,
+                forward_path=envelope.forward_path_text(0),
+                size_octets=size_octets,
+                took_s=round(took_s, 6),
+                held=pending.held,
+            )
+        )
+        if conversation is not None:
+            conversation.accepted_count += 1
+            conversation.session.accept_message(f"queued as {spool_id}")
+            conversation.committed()
+
+    def _not_stored(self, pending: _Pending, error: SpoolError) -> None:
+        self._metrics.commits_failed += 1
+        conversation = pending.conversation
+        if conversation is not None:
+            reply = _NO_ROOM if error.temporary else _NOT_STORED
+            conversation.refuse(reply, stage="message", cause=f"spool: {error}")
+            conversation.committed()
+
+    # ---- mail that the server makes
+
+    async def inject(self, injection: Injection) -> str:
+        """
+        Make a message of our own durable and due.
+
+        Returns:
+            Its spool id.
+
+        Raises:
+            SpoolError: It could not be stored.
+        """
+        message = IncomingMessage.from_content(self._spool, injection.envelope, injection.content)
+        now_ms = self._now_ms()
+        token = message.commit(now_ms, due_ms=now_ms)
+        waiter: asyncio.Future[str] = self._loop.create_future()
+        self._injecting[token] = waiter
+        spool_id = await waiter
+        self._log.emit(
+            Accept(
+                spool_id=spool_id,
+                reverse_path=injection.envelope.reverse_path_text,
+                recipients=injection.envelope.recipient_count,
+                forward_path=injection.envelope.forward_path_text(0),
+                size_octets=len(injection.content),
+                took_s=round((self._now_ms() - now_ms) / 1000, 3),
+            )
+        )
+        return spool_id
+
+    def _settle_injection(self, token: int, result: str | SpoolError) -> None:
+        waiter = self._injecting.pop(token, None)
+        if waiter is None or waiter.done():
+            return
+        if isinstance(result, str):
+            waiter.set_result(result)
+        else:
+            waiter.set_exception(result)

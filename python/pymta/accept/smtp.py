@@ -1,0 +1,358 @@
+"""
+The conversation: which event of a session asks what, and what the answer means.
+
+Each handler ends in one call of the session's `accept`, `refuse` or the like, at once or after a hook has had its
+time. Order and grammar were Rust's affair before we hear of anything; sockets and time are the driver's.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
+
+from pymta._core import (
+    AuthEvent,
+    AuthResponseEvent,
+    DataEvent,
+    HelloEvent,
+    MailEvent,
+    MessageEvent,
+    QuitEvent,
+    RcptEvent,
+    Reply,
+    ServerSession,
+    StartTlsEvent,
+    ViolationEvent,
+    XclientEvent,
+)
+from pymta.accept.door import Door
+from pymta.accept.sasl import Login
+from pymta.config.values import parse_ip
+from pymta.mail.verdict import Verdict
+from pymta.observe.events import Auth, Refuse
+from pymta.policy.checks.relay import relay_check
+from pymta.policy.pipeline import Policy
+from pymta.policy.session import Credentials, Session
+
+if TYPE_CHECKING:
+    from pymta._core import ServerEvent  # a name of the stub only
+
+__all__ = ["Conversation", "Stage", "Waiter"]
+
+Stage = Literal["connect", "hello", "starttls", "auth", "mail", "rcpt", "data", "message"]
+
+_FULL: Final = Reply(452, "4.3.1", "insufficient storage, try again later")
+_SLOW: Final = Reply(451, "4.3.0", "storage is busy, try again later")
+_ADMISSION: Final = {"full": _FULL, "slow": _SLOW, "broken": _SLOW}
+_LOGIN_FAILED: Final = Reply(535, "5.7.8", "authentication credentials invalid")
+# XCLIENT (Postfix XCLIENT_README): what the front does not know, now or at all.
+_UNAVAILABLE: Final = ("", "[UNAVAILABLE]", "[TEMPUNAVAIL]")
+_NO_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - nothing listens there: it is the address that nobody has
+_NO_LOGIN: Final = Reply(504, "5.5.4", "authentication mechanism not supported")
+
+
+class Waiter(Protocol):
+    """The driver, as the conversation sees it."""
+
+    def wait_for(self, answer: Awaitable[Verdict | None], then: Callable[[Verdict | None], None]) -> None:
+        """Call *then* with the answer when it is there."""
+
+    def start_tls(self) -> None:
+        """Shake hands once what was put out is sent."""
+
+    def advance(self) -> None:
+        """Go on, after an answer that came outside of `wait_for`."""
+
+
+class Conversation:
+    """One session's. The driver calls `connected` or `refuse` once, then `handle` for each event, at last `gone`."""
+
+    __slots__ = (
+        "_door",
+        "_login",
+        "_pending_commit",
+        "_policy",
+        "_session",
+        "_view",
+        "_waiter",
+        "accepted_count",
+        "end",
+        "refused_count",
+    )
+
+    def __init__(self, waiter: Waiter, door: Door, session: ServerSession, view: Session) -> None:
+        self._waiter = waiter
+        self._door = door
+        self._session = session
+        self._view = view
+        # A reload does not change the rules of a session in progress.
+        self._policy = door.policies.current
+        self._login: Login | None = None
+        self._pending_commit: int | None = None
+        self.accepted_count = 0
+        self.refused_count = 0
+        self.end: Literal["quit", "violations", "refused"] = "refused"
+
+    def connected(self) -> None:
+        """Somebody is there: greet, unless policy says otherwise."""
+        if self._policy.on_connect is None:
+            self._session.greet()
+        else:
+            self._decide(self._policy.on_connect(self._view), self._greet)
+
+    def handle(self, event: "ServerEvent") -> None:
+        """Answer an event, or see to it that it will be answered."""
+        _HANDLERS[type(event)](self, event)
+
+    def gone(self) -> None:
+        """The connection is lost. A commit on its way is not called back: the message may arrive twice, never not."""
+        if self._pending_commit is not None:
+            self._door.intake.forget(self._pending_commit)
+            self._pending_commit = None
+
+    # ---- answers
+
+    def refuse(self, reply: Reply, *, stage: Stage, cause: str, forward_path: str = "") -> None:
+        """Say no, and write down why."""
+        self._session.refuse(reply)
+        self.refused(reply, stage=stage, cause=cause, forward_path=forward_path)
+
+    def refused(self, reply: Reply, *, stage: Stage, cause: str, forward_path: str = "") -> None:
+        """Write down that something was refused."""
+        self.refused_count += 1
+        self._door.metrics.refusals.add(stage)
+        view = self._view
+        reverse_path = ""
+        if stage in ("rcpt", "data", "message"):
+            reverse_path = str(view.reverse_path or "")
+        self._door.log.emit(
+            Refuse(
+                sid=view.id,
+                peer=view.peer_address,
+                stage=stage,
+                reply=str(reply),
+                cause=cause,
+                reverse_path=reverse_path,
+                forward_path=forward_path,
+            )
+        )
+
+    def _decide(self, answer: Any, then: Callable[[Verdict | None], None]) -> None:
+        if answer is None or type(answer) is Verdict:
+            then(answer)
+        else:
+            self._waiter.wait_for(answer, then)
+
+    def _carry_out(self, verdict: Verdict | None, stage: Stage, forward_path: str = "") -> bool:
+        """Accept or refuse the stage; True where it was accepted."""
+        if verdict is None or verdict.reply is None:
+            self._session.accept()
+            return True
+        self.refuse(verdict.reply, stage=stage, cause=_cause(verdict), forward_path=forward_path)
+        return False
+
+    # ---- one handler an event
+
+    def _greet(self, verdict: Verdict | None) -> None:
+        if verdict is None or verdict.reply is None:
+            self._session.greet()
+        else:
+            self.refuse(verdict.reply, stage="connect", cause=_cause(verdict))
+
+    def _hello(self, event: HelloEvent) -> None:
+        self._view.hello_name = event.name
+        if self._policy.on_hello is None:
+            self._session.accept()
+        else:
+            self._decide(
+                self._policy.on_hello(self._view, event.name), lambda v: _drop(self._carry_out(v, "hello"))
+            )
+
+    def _starttls(self, event: StartTlsEvent) -> None:
+        if self._policy.on_starttls is None:
+            self._shake_hands(None)
+        else:
+            self._decide(self._policy.on_starttls(self._view), self._shake_hands)
+
+    def _shake_hands(self, verdict: Verdict | None) -> None:
+        if self._carry_out(verdict, "starttls"):
+            self._view.account = None
+            self._waiter.start_tls()
+
+    def _mail(self, event: MailEvent) -> None:
+        view = self._view
+        view.begin_transaction()
+        admission = self._door.spool.admission(self._door.now_ms())
+        if admission != "ok":
+            self.refuse(_ADMISSION[admission], stage="mail", cause=f"spool is {admission}")
+        elif self._policy.on_mail is None:
+            self._session.accept()
+        else:
+            answer = self._policy.on_mail(view, event.reverse_path, event)
+            self._decide(answer, lambda v: _drop(self._carry_out(v, "mail")))
+
+    def _rcpt(self, event: RcptEvent) -> None:
+        recipient = event.recipient
+        forward_path = recipient.forward_path
+        view = self._view
+        verdict = relay_check(view, forward_path, self._door.relay_domains)
+        if verdict is not None:
+            self._carry_out(verdict, "rcpt", str(forward_path))
+        elif self._policy.on_rcpt is None:
+            self._session.accept()
+        else:
+            answer = self._policy.on_rcpt(view, recipient)
+            self._decide(answer, lambda v: _drop(self._carry_out(v, "rcpt", str(forward_path))))
+
+    def _data(self, event: DataEvent) -> None:
+        self._session.accept_content(self._door.spool.writer())
+
+    def _message(self, event: MessageEvent) -> None:
+        self._door.intake.receive(self, event)
+
+    def _quit(self, event: QuitEvent) -> None:
+        self.end = "quit"
+
+    def _violation(self, event: ViolationEvent) -> None:
+        self._door.metrics.violations.add(event.kind)
+        if event.reply.code in (421, 521):
+            self.end = "violations"
+
+    def _xclient(self, event: XclientEvent) -> None:
+        """Believe a trusted front about whom it speaks for; Rust has checked that it may, and begins again."""
+        view, attributes = self._view, event.attributes
+        if "ADDR" in attributes:
+            # Whom the front cannot name is a stranger: the front's own trust must not become its client's.
+            address = _address(attributes["ADDR"])
+            view.peer_address = address or _NO_ADDRESS
+            view.trusted = address is not None and self._door.is_trusted(address)
+        port = attributes.get("PORT", "")
+        view.peer_port = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 0
+        login = attributes.get("LOGIN", "")
+        view.account = None if login.upper() in _UNAVAILABLE else login
+        view.hello_name = ""
+        self._session.accept()
+
+    # ---- AUTH (RFC 4954)
+
+    def _auth(self, event: AuthEvent) -> None:
+        self._login = Login.begin(event.mechanism)
+        if self._login is None or self._policy.on_auth is None:
+            self.refuse(_NO_LOGIN, stage="auth", cause=f"mechanism {event.mechanism}")
+        elif event.initial_response is None:
+            self._session.challenge(self._login.challenge)
+        else:
+            self._answered(event.initial_response)
+
+    def _auth_response(self, event: AuthResponseEvent) -> None:
+        if event.response is None:
+            self._log_auth("cancelled", "")
+        else:
+            self._answered(event.response)
+
+    def _answered(self, response: bytes) -> None:
+        login, ask = self._login, self._policy.on_auth
+        assert login is not None, "a response follows a challenge of ours"
+        assert ask is not None, "AUTH is refused where nobody answers for it"
+        step = login.answer(response)
+        if isinstance(step, bytes):
+            self._session.challenge(step)
+        elif isinstance(step, Credentials):
+            self._decide(ask(self._view, step), lambda verdict: self._logged_in(step.account, verdict))
+        else:
+            self._session.refuse(step)
+            self._log_auth("failed", "malformed response")
+
+    def _logged_in(self, account: str, verdict: Verdict | None) -> None:
+        # Only an explicit accept lets somebody in: a script that forgot to answer has not vouched for anybody.
+        if verdict is not None and verdict.action == "accept":
+            self._view.account = account
+            self._session.accept()
+            self._log_auth("ok", "")
+            return
+        reply = verdict.reply if verdict is not None and verdict.reply is not None else _LOGIN_FAILED
+        self.refused_count += 1
+        self._session.refuse(reply)
+        self._log_auth("failed", "refused by policy" if verdict is None else _cause(verdict), account)
+
+    def _log_auth(self, outcome: Literal["ok", "failed", "cancelled"], cause: str, account: str = "") -> None:
+        mechanism = self._login.mechanism if self._login is not None else ""
+        self._login = None
+        self._door.log.emit(
+            Auth(
+                sid=self._view.id,
+                peer=self._view.peer_address,
+                mechanism=mechanism,
+                account=account or self._view.account or "",
+                outcome=outcome,
+                cause=cause,
+            )
+        )
+
+    # ---- for intake
+
+    @property
+    def door(self) -> Door:
+        """What the listener's sessions share."""
+        return self._door
+
+    @property
+    def view(self) -> Session:
+        """What policy sees of the session."""
+        return self._view
+
+    @property
+    def session(self) -> ServerSession:
+        """The protocol session."""
+        return self._session
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that this session began with."""
+        return self._policy
+
+    def decide(self, answer: Any, then: Callable[[Verdict | None], None]) -> None:
+        """Go on with *then* when the answer is there."""
+        self._decide(answer, then)
+
+    def committing(self, token: int) -> None:
+        """The message is on its way to the disk."""
+        self._pending_commit = token
+
+    def committed(self) -> None:
+        """Intake has answered the message: go on."""
+        self._pending_commit = None
+        self._waiter.advance()
+
+
+def _address(text: str) -> str | None:
+    """The address that XCLIENT names, in its usual form; None where it names none."""
+    try:
+        return str(parse_ip(text[5:] if text[:5].upper() == "IPV6:" else text))
+    except ValueError:
+        return None
+
+
+def _cause(verdict: Verdict) -> str:
+    where = f" ({verdict.where})" if verdict.where else ""
+    return f"{verdict.reason or verdict.action}{where}"
+
+
+def _drop(_: bool) -> None:
+    """For a continuation whose answer nobody needs."""
+
+
+_HANDLERS: Final[dict[type, Callable[[Conversation, Any], None]]] = cast(
+    "dict[type, Callable[[Conversation, Any], None]]",
+    {
+        HelloEvent: Conversation._hello,
+        StartTlsEvent: Conversation._starttls,
+        AuthEvent: Conversation._auth,
+        AuthResponseEvent: Conversation._auth_response,
+        XclientEvent: Conversation._xclient,
+        MailEvent: Conversation._mail,
+        RcptEvent: Conversation._rcpt,
+        DataEvent: Conversation._data,
+        MessageEvent: Conversation._message,
+        ViolationEvent: Conversation._violation,
+        QuitEvent: Conversation._quit,
+    },
+)

@@ -1,0 +1,127 @@
+"""
+The server's side: certificates from files, chosen by the name that the client asks for, replaced while running.
+
+It opens no socket. Rule: a listener is given one context for its life; renewal happens inside it, and a file that
+cannot be used changes nothing.
+"""
+
+import ssl
+from pathlib import Path
+
+import msgspec
+
+from pymta.mail.errors import ConfigError
+
+# Names that one server may have certificates for; each context costs some 100 KiB.
+CERTIFICATES_MAX = 1_000
+
+
+class CertificateError(ConfigError):
+    """A certificate or key file cannot be used; `file` is the one, `problem` says why."""
+
+    def __init__(self, problem: str, file: Path) -> None:
+        super().__init__(problem, file=file)
+
+
+class CertificateFiles(msgspec.Struct, frozen=True):
+    """A certificate with its chain, leaf first, and its key, both in PEM."""
+
+    certificate_file: Path
+    key_file: Path | None = None
+    """None: the key is in *certificate_file*."""
+    names: tuple[str, ...] = ()
+    """Server names (SNI) that get this certificate, "*.example.org" for any one label; the first entry gets the rest."""
+
+
+# What `stat` says of a file, to see that it was replaced: inode, size, time of modification.
+_Seen = tuple[int, int, int]
+
+
+class ServerTls:
+    """
+    The TLS of one listener.
+
+    `context` is for `start_tls` and for a listener with implicit TLS; it stays the same object when certificates are
+    replaced, because the certificate is chosen during each handshake.
+
+    Raises:
+        CertificateError: A file cannot be read or does not fit, at the start as in `reload`.
+    """
+
+    def __init__(self, certificates: tuple[CertificateFiles, ...]) -> None:
+        if not 1 <= len(certificates) <= CERTIFICATES_MAX:
+            raise ValueError(f"from 1 to {CERTIFICATES_MAX} certificates, not {len(certificates)}")
+        self._certificates = certificates
+        self._seen: dict[Path, _Seen] = {}
+        self._by_name: dict[str, ssl.SSLContext] = {}
+        self._fallback: ssl.SSLContext
+        self.reload()
+        self.context = _context(certificates[0])
+        self.context.sni_callback = self._choose
+
+    def reload(self) -> None:
+        """Read all files anew; new handshakes use them. When one is unusable, all stay as they were."""
+        seen = {path: _look(path) for files in self._certificates for path in _paths(files)}
+        contexts = [_context(files) for files in self._certificates]
+        self._fallback = contexts[0]
+        self._by_name = {
+            name.lower(): context
+            for files, context in zip(self._certificates, contexts, strict=True)
+            for name in files.names
+        }
+        self._seen = seen
+
+    def reload_if_changed(self) -> bool:
+        """
+        `reload` where a file is another than the one last read. Meant to be called now and then (once a minute).
+
+        Raises:
+            CertificateError: As `reload`. A certificate is often replaced in two steps, so the next call may succeed.
+        """
+        if all(_look(path) == seen for path, seen in self._seen.items()):
+            return False
+        self.reload()
+        return True
+
+    def _choose(self, tls: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        """
+        Called in each handshake, also where the client names nobody.
+
+        The name is the client's and is only ever compared: it is never part of a path (attacks.md, row 12).
+        """
+        context = self._fallback
+        if name is not None and self._by_name:
+            name = name.lower()
+            wildcard = "*." + name.partition(".")[2]
+            context = self._by_name.get(name) or self._by_name.get(wildcard) or context
+        tls.context = context
+
+
+def _paths(files: CertificateFiles) -> tuple[Path, ...]:
+    return (files.certificate_file,) if files.key_file is None else (files.certificate_file, files.key_file)
+
+
+def _look(path: Path) -> _Seen:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise CertificateError(error.strerror or str(error), path) from error
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _context(files: CertificateFiles) -> ssl.SSLContext:
+    """TLS 1.2 and later (RFC 9325 §3.1.1); ciphers are Python's choice, which has forward secrecy only."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    try:
+        # Without the callback OpenSSL would ask the terminal for an encrypted key's passphrase.
+        context.load_cert_chain(files.certificate_file, files.key_file, password=lambda: b"")
+    except ssl.SSLError as error:
+        reason = error.reason.lower().replace("_", " ") if error.reason else "not a usable certificate"
+        raise CertificateError(f"cannot be used: {reason}", files.certificate_file) from error
+    except OSError as error:
+        raise CertificateError(
+            error.strerror or str(error), files.key_file or files.certificate_file
+        ) from error
+    return context

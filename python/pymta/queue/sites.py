@@ -1,0 +1,79 @@
+"""
+All sites, by (egress source, site name): made when first needed, swept once a second, forgotten when unused.
+"""
+
+import asyncio
+from collections.abc import Iterator
+
+from pymta.config.settings.delivery import DeliverySettings
+from pymta.deliver.pool import ConnectionPool
+from pymta.deliver.tls_policy import ClientContexts
+from pymta.mail.route import Route
+from pymta.queue.site import Site, SiteOwner
+
+__all__ = ["SiteTable"]
+
+SWEEP_S = 1.0
+
+# A site without mail is remembered as long as its suspension may matter, then forgotten.
+UNUSED_S_MAX = 600.0
+
+
+class SiteTable:
+    """The sites of this process."""
+
+    def __init__(self, settings: DeliverySettings, *, hello_name: str, contexts: ClientContexts) -> None:
+        self._settings = settings
+        self._hello_name = hello_name
+        self._contexts = contexts
+        self._sites: dict[tuple[str | None, str, str], Site] = {}
+        self._owner: SiteOwner | None = None
+        self._loop = asyncio.get_running_loop()
+        self._connection_count = 0
+        self._timer = self._loop.call_later(SWEEP_S, self._sweep)
+
+    def belong_to(self, owner: SiteOwner) -> None:
+        """Who hears of attempts; said once, before the first route."""
+        self._owner = owner
+
+    def for_route(self, route: Route) -> Site:
+        """The site that *route* leads to."""
+        key = (route.source, route.transport, route.site)
+        site = self._sites.get(key)
+        if site is None:
+            assert self._owner is not None, "belong_to comes first"
+            site = self._sites[key] = Site(self._owner, route, self._settings, self._make_pool)
+        else:
+            site.use_route(route)
+        return site
+
+    def __iter__(self) -> Iterator[Site]:
+        return iter(tuple(self._sites.values()))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether all sites together have fewer connections than they may, as of the last sweep."""
+        return self._connection_count < self._settings.connections_max
+
+    def find(self, name: str) -> list[Site]:
+        """The sites of that name, over all sources and transports."""
+        return [site for site in self if site.route.site == name]
+
+    async def close(self) -> None:
+        """Close all connections; deliveries in flight end with 4yz."""
+        self._timer.cancel()
+        await asyncio.gather(*(site.close() for site in self))
+
+    def _make_pool(self, site: Site, route: Route) -> ConnectionPool:
+        return ConnectionPool(
+            site, route, self._settings, hello_name=self._hello_name, contexts=self._contexts
+        )
+
+    def _sweep(self) -> None:
+        self._timer = self._loop.call_later(SWEEP_S, self._sweep)
+        now_s = self._loop.time()
+        self._connection_count = sum(site.connection_count for site in self._sites.values())
+        for key, site in tuple(self._sites.items()):
+            site.sweep(now_s)
+            if site.is_unused and not site.suspended_for_s() and now_s - site.used_at_s > UNUSED_S_MAX:
+                del self._sites[key]

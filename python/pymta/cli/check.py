@@ -1,0 +1,123 @@
+"""
+`pymta check`: whether the configuration can be used, what is effective, and where each value was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+from pymta.cli import place
+from pymta.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from pymta.config.load import Loaded
+
+
+class _Effective(msgspec.Struct, frozen=True):
+    """One option as it is in force."""
+
+    option: str
+    value: str
+    file: str
+    """Empty for a default."""
+    line: int
+    """0 for a default."""
+
+
+@click.command(name="check")
+@place.options
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing where all is well.")
+def command(config: Path | None, no_config: bool, data: Path | None, as_json: bool, quiet: bool) -> None:
+    """
+    Check the configuration and show what is effective.
+
+    Reads the file and all that it names (policy script, certificates), changes nothing, opens no port. Prints each
+    option with its value and the line that it comes from. Exit code 1 where something is wrong.
+    """
+    loaded = place.find(config, no_config, data)
+    for problem in _outside(loaded):
+        raise click.ClickException(problem)
+    if quiet:
+        return
+    rows = list(_effective(loaded))
+    if as_json:
+        print_json(rows)
+        return
+    print_table(
+        ("option", "value", "from"),
+        [(row.option, row.value, f"{row.file}:{row.line}" if row.line else "default") for row in rows],
+    )
+    named = ", ".join(map(str, loaded.files)) or "the embedded default"
+    click.echo(f"{named}: nothing is wrong")
+
+
+def _effective(loaded: Loaded) -> Iterator[_Effective]:
+    from pymta.config.describe import written
+    from pymta.config.load import path_text
+
+    for path, value in _leaves(loaded.settings, ()):
+        origin = loaded.origin_of(path) if path in loaded.origins else None
+        file = "" if origin is None else str(origin.file or "embedded default")
+        shown = "" if value is None else written(value)
+        yield _Effective(path_text(path), shown, file, 0 if origin is None else origin.line)
+
+
+def _leaves(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Every option of every table, in the order of the reference page."""
+    if isinstance(value, msgspec.Struct):
+        for name in value.__struct_fields__:
+            yield from _leaves(getattr(value, name), (*path, name))
+    elif isinstance(value, tuple) and any(isinstance(item, msgspec.Struct) for item in value):
+        for index, item in enumerate(value):
+            yield from _leaves(item, (*path, index))
+    else:
+        yield path, value
+
+
+def _outside(loaded: Loaded) -> Iterator[str]:
+    """What is wrong with what the configuration names: scripts, certificates, users."""
+    from pymta.mail.errors import ConfigError
+    from pymta.runtime.privileges import UnknownUserError, ids_of
+
+    settings = loaded.settings
+    if settings.policy.script is not None:
+        from pymta.policy.loader import load_script
+
+        try:
+            script = load_script(settings.policy.script)
+        except ConfigError as error:
+            yield str(error)
+        else:
+            for warning in script.warnings:
+                click.echo(f"Warning: {warning}", err=True)
+    for index, listener in enumerate(settings.listeners):
+        if listener.certificate_file is None:
+            continue
+        from pymta.tls.server import CertificateFiles, ServerTls
+
+        try:
+            key_file = listener.key_file or listener.certificate_file
+            ServerTls((CertificateFiles(listener.certificate_file, key_file),))
+        except (ConfigError, OSError, ValueError) as error:
+            yield f"{_place(loaded, ('listeners', index, 'certificate_file'))}: {error}"
+    if settings.delivery.ca_file is not None and not settings.delivery.ca_file.is_file():
+        yield f"{_place(loaded, ('delivery', 'ca_file'))}: {settings.delivery.ca_file} is no file"
+    if settings.server.user is not None:
+        try:
+            ids_of(settings.server.user, settings.server.group)
+        except UnknownUserError as error:
+            yield f"{_place(loaded, ('server', 'user'))}: {error}"
+
+
+def _place(loaded: Loaded, path: tuple[str | int, ...]) -> str:
+    from pymta.config.load import path_text
+
+    origin = loaded.origin_of(path)
+    where = "configuration" if origin is None or origin.file is None else f"{origin.file}:{origin.line}"
+    return f"{where}: {path_text(path)}"

@@ -1,0 +1,69 @@
+"""
+`pymta explain ADDRESS`: where mail for an address would go, and why, from the same code that the queue uses.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pymta.cli import place
+from pymta.cli.output import plain, print_json
+
+if TYPE_CHECKING:
+    from pymta.config.settings import Settings
+
+
+@click.command(name="explain")
+@place.options
+@click.option("--offline", is_flag=True, help="Do not ask the running server, even where there is one.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.argument("address")
+def command(
+    config: Path | None, no_config: bool, data: Path | None, offline: bool, as_json: bool, address: str
+) -> None:
+    """
+    Tell where mail for ADDRESS (or for a domain) would go, and why.
+
+    The running server is asked, which also knows how busy the site is and whether it is suspended. Where none is
+    running the same code answers here, from the configuration and the DNS; nothing is connected to.
+    """
+    loaded = place.find(config, no_config, data)
+    answer: dict[str, Any] | None = None
+    if not offline:
+        from pymta.admin.client import ControlClient, ControlError, NotRunning
+
+        try:
+            answer = ControlClient(loaded.settings.server.data_folder).explain(address)
+        except NotRunning:
+            pass
+        except ControlError as error:
+            raise click.ClickException(str(error)) from None
+    if answer is None:
+        answer = _explain_here(loaded.settings, address)
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(answer["text"])
+
+
+def _explain_here(settings: Settings, address: str) -> dict[str, Any]:
+    import asyncio
+
+    from pymta.admin.explain import explain_address
+    from pymta.dns import ResolverSettings, StubResolver
+    from pymta.route.router import Router
+
+    async def answer() -> dict[str, Any]:
+        resolver = StubResolver(ResolverSettings.from_settings(settings.dns))
+        try:
+            return await explain_address(Router.from_settings(settings, resolver), address)
+        finally:
+            await resolver.aclose()
+
+    try:
+        return asyncio.run(answer())
+    except ValueError as error:
+        raise click.ClickException(plain(str(error))) from None

@@ -1,0 +1,108 @@
+"""
+`pymta serve`: run the server, and on a terminal tell a newcomer what to do next.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pymta.cli import place
+from pymta.cli.version import other_distribution, version
+
+if TYPE_CHECKING:
+    from pymta.config.load import Loaded
+    from pymta.config.settings import Settings
+
+__all__ = ["banner"]
+
+
+@click.command(name="serve")
+@place.options
+def command(config: Path | None, no_config: bool, data: Path | None) -> None:
+    """
+    Run the server until SIGTERM or SIGINT.
+
+    Without a configuration file it is a relay on loopback that hands every message to a sink of its own and keeps its
+    data in `.run` (or in --data). SIGHUP reloads configuration and policy. Exit code 1 where it cannot start.
+    """
+    other = other_distribution()
+    if other is not None:
+        raise click.ClickException(
+            f"{other} is installed in this environment too; it is another project with the same import name. "
+            f"Use an environment of its own for pymta-server: `pipx install pymta-server`"
+        )
+    loaded = place.find(config, no_config, data)
+    from pymta import app
+    from pymta._core import SpoolError
+    from pymta.mail.errors import PymtaError
+
+    def load_again() -> Settings:
+        return loaded.settings if not loaded.files else place_again(loaded.files[0], data)
+
+    def announce(listeners: Sequence[tuple[str, str]]) -> None:
+        if sys.stdout.isatty():
+            click.echo(banner(loaded, listeners))
+
+    try:
+        app.run(loaded.settings, version=version(), load_again=load_again, announce=announce)
+    except (PymtaError, SpoolError, OSError) as error:
+        raise click.ClickException(_one_line(error)) from None
+
+
+def place_again(file: Path, data: Path | None) -> Settings:
+    """
+    The settings of a reload.
+
+    Raises:
+        ConfigError: The file cannot be used.
+    """
+    from pymta.config.load import load
+
+    loaded = load(file)
+    return (loaded if data is None else loaded.with_data_folder(data)).settings
+
+
+def banner(loaded: Loaded, listeners: Sequence[tuple[str, str]]) -> str:
+    """
+    What is printed on a terminal: the ports and, with the embedded default, the one command that sends a first message.
+
+    Args:
+        loaded: The settings.
+        listeners: (role, address) of the doors that are open, with the ports that they really have.
+    """
+    settings = loaded.settings
+    lines = [f"pymta as {settings.server.hostname}, data in {settings.server.data_folder}", ""]
+    lines += [f"  {'SMTP ' + role:<20}{address}" for role, address in listeners]
+    if settings.http.enabled:
+        lines.append(f"  {'HTTP':<20}http://{settings.http.address}/  (metrics, health)")
+    if settings.sink.address is not None:
+        folder = settings.sink.folder or settings.server.data_folder / "sink"
+        lines.append(f"  {'sink':<20}{settings.sink.address}  keeps what arrives in {folder}")
+    if not loaded.files:
+        lines += ["", "Send a first message, and see where it went:", "", f"  {first_message(sys.argv[0])}"]
+    return "\n".join([*lines, ""])
+
+
+def first_message(program: str) -> str:
+    """The one command for a newcomer, with the program as it was called (*program* is `sys.argv[0]`)."""
+    hello = r"printf 'Subject: hello\n\nMy first message.\n'"
+    called = Path(program)
+    if called.name == "__main__.py":
+        words = [sys.executable, "-m", "pymta"]
+    elif called.is_relative_to(Path.cwd()):
+        words = [str(called.relative_to(Path.cwd()))]
+    else:
+        words = [program]
+    return f"{hello} | {shlex.join(words)} send --trace --from you@example.test friend@example.org"
+
+
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__

@@ -1,0 +1,242 @@
+"""
+A real server process through its faces: command line, control socket, HTTP, signals, log.
+
+A message goes from smtplib through it to a sink. What mail does is tested elsewhere; here it is what operators see.
+"""
+
+import json
+import os
+import signal
+import smtplib
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.partners.ports import free_port
+from tests.partners.program import Program
+from tests.partners.waiting import wait_until
+
+PYTHON = str(Path(__file__).parents[2] / "python")
+ENVIRONMENT = {"PYTHONPATH": PYTHON, "PYMTA_CONFIG": ""}
+
+
+class Running:
+    """`pymta serve` with ports of its own, its log in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.smtp_port, self.sink_port, self.http_port = free_port(), free_port(), free_port()
+        self.config = folder / "pymta.toml"
+        self.log = folder / "log"
+
+    def __enter__(self) -> "Running":
+        self.log.write_text("")
+        self.write_config()
+        self.program = Program(
+            sys.executable, "-m", "pymta", "serve", "--config", self.config,
+            output=self.folder / "output", environment=ENVIRONMENT,
+        )  # fmt: skip
+        self.wait_for("admin", action="ready")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.program.stop()
+
+    def write_config(self, more: str = "") -> None:
+        self.config.write_text(
+            f"""
+            [server]
+            hostname = "mail.example.test"
+            data_folder = "data"
+            shutdown_grace_s = 5
+            [[listeners]]
+            name = "relay"
+            address = "127.0.0.1:{self.smtp_port}"
+            trusted_networks = ["127.0.0.0/8"]
+            [[routes]]
+            domain = "nowhere.example"
+            next_hops = ["127.0.0.1:1"]
+            [[routes]]
+            domain = "*"
+            next_hops = ["127.0.0.1:{self.sink_port}"]
+            tls = "none"
+            [sink]
+            address = "127.0.0.1:{self.sink_port}"
+            [http]
+            address = "127.0.0.1:{self.http_port}"
+            [log]
+            file = "log"
+            format = "json"
+            {more}
+            """
+        )
+
+    def events(self, verb: str) -> list[dict[str, Any]]:
+        lines = self.log.read_text().splitlines() if self.log.exists() else []
+        return [event for event in map(json.loads, lines) if event["verb"] == verb]
+
+    def wait_for(self, verb: str, **keys: object) -> dict[str, Any]:
+        """The first event with that verb and those keys; the log is the interface."""
+
+        def found() -> dict[str, Any] | None:
+            for event in self.events(verb):
+                if all(event.get(key) == value for key, value in keys.items()):
+                    return event
+            ended = self.program.process.poll()
+            assert ended is None, f"ended with {ended}: {self.program.text()}{self.log.read_text()}"
+            return None
+
+        return wait_until(found, f"{verb} with {keys}")
+
+    def send(self, forward_path: str) -> None:
+        with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=10) as client:
+            client.sendmail("a@example.net", [forward_path], "Subject: hello\r\n\r\nhello\r\n")
+
+    def pymta(self, *arguments: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "pymta", *arguments, "--config", str(self.config)],
+            capture_output=True,
+            text=True,
+            env={**os.environ, **ENVIRONMENT},
+            timeout=30,
+        )
+        assert code == done.returncode, done.stderr
+        return done.stdout or done.stderr
+
+    def messages(self) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = json.loads(self.pymta("queue", "list", "--json"))
+        return rows
+
+    def stop(self) -> int:
+        self.program.process.send_signal(signal.SIGTERM)
+        return self.program.process.wait(20)
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    with Running(tmp_path) as server:
+        yield server
+
+
+def get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        body: bytes = answer.read()
+    return body.decode()
+
+
+def test_a_message_can_be_followed_from_door_to_sink(running: Running) -> None:
+    """
+    One spool id through every line of the log, the metrics and the files.
+    """
+    running.send("b@example.org")
+    accept = running.wait_for("accept")
+    spool_id = accept["spool_id"]
+    attempt = running.wait_for("attempt", spool_id=spool_id)
+    running.wait_for("done", spool_id=spool_id, delivered=1)
+    connect = running.wait_for("connect", sid=accept["sid"])
+
+    assert ("delivered", "b@example.org") == (attempt["outcome"], attempt["forward_path"])
+    assert ("quit", 1) == (connect["end"], connect["accepted"])
+    assert [b"hello"] == [
+        file.read_bytes().splitlines()[-1]
+        for file in (running.folder / "data" / "sink").iterdir()
+        if file.is_file()
+    ]
+    metrics = get(f"http://127.0.0.1:{running.http_port}/metrics")
+    assert "pymta_messages_accepted_total 1.0" in metrics
+    assert 'pymta_deliveries_total{outcome="delivered"} 1.0' in metrics
+    assert "ready\n" == get(f"http://127.0.0.1:{running.http_port}/ready")
+    assert "no messages\n" == running.pymta("queue", "list")
+
+
+def test_a_deferred_message_can_be_looked_at_held_released_and_dropped(running: Running) -> None:
+    running.send("b@nowhere.example")
+    spool_id = running.wait_for("attempt", outcome="deferred")["spool_id"]
+    # The attempt is logged before the round is settled.
+    (row,) = wait_until(
+        lambda: [row for row in running.messages() if row["state"] == "deferred"], "the schedule has it again"
+    )
+    assert (spool_id, "b@nowhere.example") == (row["spool_id"], row["forward_path"])
+    shown = json.loads(running.pymta("queue", "show", spool_id, "--json"))
+    assert "Subject: hello" in shown["header_section"]
+    assert "Received: from" in shown["header_section"]
+    assert "deferred" == shown["recipients"][0]["state"]
+    assert "1 message on hold\n" == running.pymta("queue", "hold", "--domain", "nowhere.example")
+    assert spool_id in running.pymta("queue", "list", "--state", "hold")
+    assert "1 message released\n" == running.pymta("queue", "release", spool_id)
+    running.pymta("queue", "hold", "--from", "a@example.net")
+    assert "1 message dropped\n" == running.pymta("queue", "drop", spool_id)
+    assert "no messages\n" == running.pymta("queue", "list")
+    assert spool_id in running.pymta("spool", "dump")
+    assert "drop" == running.wait_for("admin", action="drop")["action"]
+
+
+def test_reload_by_command_and_by_signal(running: Running) -> None:
+    """
+    What cannot be used is refused with file and line, and the server goes on as it was.
+    """
+    running.write_config("[queue]\nlifetime_s = 1000\n")
+    assert "reloaded\n" == running.pymta("reload")
+    running.write_config("[queue]\nlifetime_s = -1\n")
+    running.program.process.send_signal(signal.SIGHUP)
+    trouble = running.wait_for("trouble", what="reload refused")
+    assert "queue.lifetime_s" in trouble["error"]
+    assert f"{running.config}:" in trouble["error"]
+    running.write_config()
+    running.send("b@example.org")
+    running.wait_for("done")
+
+
+def test_status_and_explain_of_a_running_server(running: Running) -> None:
+    status = json.loads(running.pymta("status", "--json"))
+
+    assert (running.program.pid, False) == (status["pid"], status["stopping"])
+    assert f"127.0.0.1:{running.smtp_port}" == status["listeners"][0]["address"]
+    explained = json.loads(running.pymta("explain", "b@example.org", "--json"))
+    assert running.sink_port == explained["route"]["hops"][0]["port"]
+    assert "site_state" in explained
+    offline = json.loads(running.pymta("explain", "b@example.org", "--json", "--offline"))
+    assert explained["route"]["hops"] == offline["route"]["hops"]
+
+
+def test_sigterm_ends_it_in_order_and_the_next_start_goes_on(running: Running) -> None:
+    running.send("b@nowhere.example")
+    spool_id = running.wait_for("attempt", outcome="deferred")["spool_id"]
+
+    assert 0 == running.stop()
+    assert not (running.folder / "data" / "control.sock").exists()
+    assert "no server is running" in running.pymta("status", code=1)
+    assert spool_id in running.pymta("spool", "dump", "--verify")
+    with Running(running.folder) as again:
+        assert [spool_id] == [row["spool_id"] for row in again.messages()]
+        assert 0 == again.stop()
+
+
+def test_a_second_server_in_the_same_folder_is_refused_in_one_line(running: Running) -> None:
+    second = Running(running.folder)
+    second.config = running.folder / "second.toml"
+    second.write_config()
+
+    said = second.pymta("serve", code=1)
+
+    assert said.startswith("Error: ")
+    assert 1 == len(said.splitlines())
+    assert running.program.pid == json.loads(running.pymta("status", "--json"))["pid"]
+
+
+def test_a_taken_port_is_refused_in_one_line(tmp_path: Path, running: Running) -> None:
+    folder = tmp_path / "other"
+    folder.mkdir()
+    other = Running(folder)
+    other.smtp_port = running.smtp_port
+    other.write_config()
+
+    said = other.pymta("serve", code=1)
+
+    assert "in use" in said
+    assert 1 == len(said.splitlines())

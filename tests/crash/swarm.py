@@ -1,0 +1,106 @@
+"""
+Clients that send as fast as they can until they are cut off, and remember exactly what they got a 250 for.
+
+Not a load generator (pymta.load): nothing is sent twice, so whatever arrives twice was delivered twice.
+"""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from random import Random
+
+LIMIT_OCTETS = 1 << 16
+SIZES_OCTETS = (200, 1_000, 4_000, 4_000, 8_000, 30_000, 300_000)
+"""The last is larger than what the spool keeps in memory, and drawn seldom."""
+
+Key = tuple[str, str]
+"""Message-ID and forward-path: what has to arrive."""
+
+
+@dataclass
+class Sent:
+    """What a swarm did."""
+
+    accepted: set[Key] = field(default_factory=set)
+    """Got their 250."""
+    unanswered: set[Key] = field(default_factory=set)
+    """The content was on its way when the connection broke: may arrive or not."""
+    deferred_count: int = 0
+    """4yz replies to content: the client would come back."""
+    messages_accepted: int = 0
+
+
+class Swarm:
+    """Some clients at one server; `run` returns when all connections are broken, or after *stop*."""
+
+    def __init__(self, port: int, name: str, sent: Sent, random: Random, *, clients: int = 8) -> None:
+        self._port = port
+        self._name = name
+        self._sent = sent
+        self._random = random
+        self._clients = clients
+        self._stopping = False
+        self.first_accepted = asyncio.Event()
+
+    async def run(self) -> None:
+        """Send until cut off."""
+        await asyncio.gather(*(self._client(number) for number in range(self._clients)))
+
+    def stop(self) -> None:
+        """Let each client finish its message."""
+        self._stopping = True
+
+    async def _client(self, number: int) -> None:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=LIMIT_OCTETS)
+        except OSError:
+            return
+        try:
+            await _reply(reader)
+            writer.write(b"EHLO swarm.example.test\r\n")
+            await _reply(reader)
+            count = 0
+            while not self._stopping:
+                count += 1
+                await self._message(reader, writer, f"{self._name}.{number}.{count}")
+        except (OSError, EOFError):
+            pass
+        finally:
+            writer.close()
+
+    async def _message(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str) -> None:
+        random, sent = self._random, self._sent
+        size_octets = random.choices(SIZES_OCTETS, (20, 20, 20, 20, 10, 9, 1))[0]
+        body = random.randbytes(size_octets * 3 // 8).hex("\n", 36).encode().replace(b"\n", b"\r\n") + b"\r\n"
+        digest = hashlib.sha256(body).hexdigest()
+        message_id = f"{name}@swarm.example.test"
+        paths = [f"r{n}@d{n}.example" for n in range(3 if random.random() < 0.2 else 1)]
+        commands = ["MAIL FROM:<>", *(f"RCPT TO:<{path}>" for path in paths), "DATA", ""]
+        writer.write("\r\n".join(commands).encode())
+        for _ in paths:
+            assert 250 == await _reply(reader)
+        assert 250 == await _reply(reader)
+        code = await _reply(reader)
+        if code != 354:
+            sent.deferred_count += 1
+            return
+        keys = {(message_id, path) for path in paths}
+        sent.unanswered |= keys
+        writer.write(f"Message-ID: <{message_id}>\r\nX-Digest: {digest}\r\n\r\n".encode() + body + b".\r\n")
+        code = await _reply(reader)
+        sent.unanswered -= keys
+        if code == 250:
+            sent.accepted |= keys
+            sent.messages_accepted += 1
+            self.first_accepted.set()
+        else:
+            assert 400 <= code <= 499, code
+            sent.deferred_count += 1
+
+
+async def _reply(reader: asyncio.StreamReader) -> int:
+    """The code of the next reply; EOFError where the connection ends instead."""
+    while True:
+        line = await reader.readuntil(b"\r\n")
+        if line[3:4] != b"-":
+            return int(line[:3])

@@ -1,0 +1,269 @@
+"""
+How fast mail is relayed: pymta beside the floor and Postfix, in one run, round by round.
+
+    python -m bench.relay [--quick] [--rounds N] [--scenario NAME] [--only NAME] [--load pymta]
+
+Not a test and not a soak. A measurement begins when the load begins and ends when the sink has counted the last message,
+so a relay gains nothing by accepting what it has not delivered. Rounds are interleaved (each contestant once, in an order
+that rotates), because a machine's speed drifts; the figures are medians, with the lowest and the highest beside them.
+"""
+
+import itertools
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from bench import report
+from bench.contestants import Contestant, Floor, available
+from bench.processes import cpu_s, end, find_program, free_port, memory_octets_max, wait_for, wait_listening
+
+OUT = Path(__file__).resolve().parent / "out"
+LOAD_S_MAX = 600
+STALL_S_MAX = 30
+QUICK_SHARE = 8
+PYMTA = (sys.executable, "-m", "pymta")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One kind of load."""
+
+    name: str
+    title: str
+    count: int
+    """Messages in one round; Postfix, which is slower, gets `slow_count`."""
+    slow_count: int
+    octets: int
+    sessions: int
+    keeps_open: bool
+
+
+SCENARIOS = {
+    scenario.name: scenario
+    for scenario in (
+        Scenario("kept-open", "4 KiB, 20 connections kept open", 20_000, 3_000, 4096, 20, True),
+        Scenario("new", "4 KiB, a new connection each, 100 at once", 16_000, 3_000, 4096, 100, False),
+        Scenario("large", "64 KiB, 20 connections kept open", 5_000, 1_000, 65536, 20, True),
+    )
+}
+
+
+class SmtpSink:
+    """Postfix's smtp-sink as the next hop; its counter goes to a file, each figure behind a carriage return."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._counter = folder / "sink"
+        command = [find_program("smtp-sink"), "-c", "-m", "1000"]
+        if os.geteuid() == 0:
+            command += ["-u", "nobody"]
+        with self._counter.open("wb") as stream:
+            self._process = subprocess.Popen([*command, f"127.0.0.1:{self.port}", "1000"], stdout=stream)
+        wait_listening(self.port, self._process)
+
+    def count(self) -> int:
+        """Messages that arrived so far."""
+        with self._counter.open("rb") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - 200))
+            shown = re.findall(rb"mesg=(\d+)[ \r]", stream.read())
+        return int(shown[-1]) if shown else 0
+
+    def stop(self) -> None:
+        """End it."""
+        end(self._process)
+
+
+class PymtaSink(SmtpSink):
+    """`pymta sink` in its place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._counter = folder / "sink"
+        self._errors = (folder / "sink-errors").open("wb")
+        with self._counter.open("wb") as stream:
+            self._process = subprocess.Popen(
+                [*PYMTA, "sink", f"127.0.0.1:{self.port}", "--json", "--every", "0.02"],
+                stdout=stream,
+                stderr=self._errors,
+            )
+        wait_listening(self.port, self._process)
+
+    def count(self) -> int:
+        """Messages that arrived so far, from its latest line of progress."""
+        shown = re.findall(rb'"messages": ?(\d+)', self._counter.read_bytes()[-4000:])
+        return int(shown[-1]) if shown else 0
+
+    def stop(self) -> None:
+        """End it."""
+        super().stop()
+        self._errors.close()
+
+
+def load_command(load: str, scenario: Scenario, count: int, port: int) -> list[str]:
+    """The command that sends one round's messages."""
+    if load == "pymta":
+        command = [*PYMTA, "load", f"127.0.0.1:{port}", "--messages", str(count)]
+        command += ["--connections", str(scenario.sessions), "--size", str(scenario.octets), "--json"]
+        return command if scenario.keeps_open else [*command, "--messages-per-connection", "1"]
+    command = [find_program("smtp-source"), "-s", str(scenario.sessions), "-m", str(count)]
+    command += ["-l", str(scenario.octets), "-f", "author@example.test", "-t", "reader@example.test"]
+    return [*command, *(["-d"] if scenario.keeps_open else []), f"127.0.0.1:{port}"]
+
+
+def wait_all_arrived(sink: SmtpSink, count: int, by_way_of: str) -> None:
+    """Return when *sink* has *count* messages; SystemExit where no more come."""
+    arrived = sink.count()
+
+    def more_arrived() -> bool:
+        return sink.count() > arrived
+
+    while arrived < count:
+        what = f"more than {arrived} of {count} messages arrived by way of {by_way_of}"
+        wait_for(more_arrived, what, limit_s=STALL_S_MAX)
+        arrived = sink.count()
+
+
+def measure(
+    number: int, contestant: Contestant, scenario: Scenario, count: int, folder: Path, load: str
+) -> report.Measurement:
+    """Start the contestant and its sink, send *count* messages through, and end both."""
+    folder.mkdir()
+    folder.chmod(0o755)  # Postfix's daemons must get through
+    sink = PymtaSink(folder) if load == "pymta" else SmtpSink(folder)
+    data = folder / "data-of-one"
+    data.mkdir()
+    port, pid = contestant.start(data, sink.port)
+    try:
+        cpu_before_s = cpu_s(pid)
+        began = time.perf_counter()
+        done = subprocess.run(
+            load_command(load, scenario, count, port),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=LOAD_S_MAX,
+        )
+        if done.returncode != 0:
+            raise SystemExit(
+                f"{contestant.name}, {scenario.name}: the load failed: {done.stdout.decode()[-500:]}"
+            )
+        accepted_s = time.perf_counter() - began
+        wait_all_arrived(sink, count, contestant.name)
+        took_s = time.perf_counter() - began
+        return report.Measurement(
+            contestant=contestant.name,
+            scenario=scenario.name,
+            round=number,
+            messages=count,
+            took_s=took_s,
+            accepted_s=accepted_s,
+            cpu_s=cpu_s(pid) - cpu_before_s,
+            memory_octets_max=memory_octets_max(pid),
+            surplus=sink.count() - count,
+        )
+    finally:
+        contestant.stop()
+        sink.stop()
+        shutil.rmtree(folder)
+
+
+def run(
+    contestants: list[Contestant],
+    scenarios: list[Scenario],
+    *,
+    rounds: int,
+    share: int,
+    folder: Path,
+    load: str,
+) -> list[report.Measurement]:
+    """Every contestant in every scenario, *rounds* times; each round begins with another contestant."""
+    measurements = []
+    for scenario, number in itertools.product(scenarios, range(rounds)):
+        turn = number % len(contestants)
+        for contestant in contestants[turn:] + contestants[:turn]:
+            count = (scenario.slow_count if contestant.name == "postfix" else scenario.count) // share
+            measured = measure(
+                number,
+                contestant,
+                scenario,
+                count,
+                folder / f"{scenario.name}-{number}-{contestant.name}",
+                load,
+            )
+            measurements.append(measured)
+            click.echo(
+                f"{scenario.name} {number + 1}/{rounds} {contestant.name}: {measured.per_s:.0f} messages/s, "
+                f"{measured.cpu_us_each:.0f} us of processor time each",
+                err=True,
+            )
+    return measurements
+
+
+@click.command(help=__doc__)
+@click.option("--rounds", default=5, show_default=True, help="How often each is measured.")
+@click.option(
+    "--quick", is_flag=True, help="Two rounds with an eighth of the messages: a look, not a figure."
+)
+@click.option("--scenario", "names", multiple=True, type=click.Choice(list(SCENARIOS)), help="Only this one.")
+@click.option("--only", multiple=True, help="Only this contestant: pymta, floor, postfix.")
+@click.option(
+    "--floor",
+    "other_floor",
+    type=click.Path(path_type=Path, exists=True),
+    help="Another floor, as `reference`.",
+)
+@click.option(
+    "--load",
+    type=click.Choice(["postfix", "pymta"]),
+    default="postfix",
+    help="Whose load generator and sink.",
+)
+@click.option(
+    "--folder", type=click.Path(path_type=Path, exists=True), help="Where the data is; a disk, not a tmpfs."
+)
+@click.option("--out", type=click.Path(path_type=Path), default=OUT, help="Where the tables go.")
+def main(
+    rounds: int,
+    quick: bool,
+    names: tuple[str, ...],
+    only: tuple[str, ...],
+    other_floor: Path | None,
+    load: str,
+    folder: Path | None,
+    out: Path,
+) -> None:
+    """Measure, print a table, keep it in *out*."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # what was started is ended
+    found = available()
+    if other_floor is not None:
+        found["reference"] = Floor(other_floor.resolve(), "reference")
+    unknown = set(only) - set(found)
+    if unknown:
+        raise click.UsageError(f"cannot run here: {', '.join(sorted(unknown))}; can: {', '.join(found)}")
+    contestants = [contestant for name, contestant in found.items() if not only or name in only]
+    scenarios = [SCENARIOS[name] for name in names or SCENARIOS]
+    with tempfile.TemporaryDirectory(prefix="pymta-bench-", dir=folder) as data:
+        Path(data).chmod(0o755)
+        measurements = run(
+            contestants,
+            scenarios,
+            rounds=2 if quick else rounds,
+            share=QUICK_SHARE if quick else 1,
+            folder=Path(data),
+            load=load,
+        )
+        machine = report.machine(Path(data))
+    titles = {scenario.name: scenario.title for scenario in scenarios}
+    report.write(out, "relay" if load == "postfix" else "relay-own-load", titles, measurements, machine)
+
+
+if __name__ == "__main__":
+    main()

@@ -241,6 +241,7 @@ impl Log {
         take_batch(shared, &mut items);
         if items.is_empty() && moves.is_empty() {
             self.probe(shared);
+            self.find_stuck(shared);
             let goes_on = self.release(shared) || (self.is_sweeping() && shared.health() == Health::Good);
             return if goes_on { Progress::Worked } else { Progress::Idle };
         }

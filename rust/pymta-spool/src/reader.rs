@@ -171,18 +171,20 @@ pub(crate) fn fetch(shared: &Shared, id: u64) {
                 return set_aside(shared, id, &error);
             }
             Err(error) => {
-                shared.trouble(format!(
+                core.put_back(slot);
+                drop(core);
+                return shared.trouble(format!(
                     "message {}: cannot be read, trying again later: {error}",
                     SpoolId(id)
                 ));
-                return core.put_back(slot);
             }
         }
     }
-    let mut core = lock(&shared.core);
-    if let Some(slot) = core.index.find(id) {
-        core.put_back(slot);
-    }
+    put_back(shared, id);
+    shared.trouble(format!(
+        "message {}: moved whenever it was read, trying again later",
+        SpoolId(id)
+    ));
 }
 
 /// A message moves at most once in a sweep, and sweeps take longer than reading a message.
@@ -233,14 +235,10 @@ pub(crate) fn set_aside(shared: &Shared, id: u64, error: &SpoolError) {
     }
     if let Err(cause) = kept {
         // Not taken out: better a message that is tried again and again than one that is nowhere.
-        shared.trouble(format!(
+        put_back(shared, id);
+        return shared.trouble(format!(
             "message {name}: {error}, and it cannot be set aside: {cause}"
         ));
-        let mut core = lock(&shared.core);
-        if let Some(slot) = core.index.find(id) {
-            core.put_back(slot);
-        }
-        return;
     }
     shared.trouble(format!(
         "message {name}: {error}; what is left of it is in the folder corrupt"
@@ -253,8 +251,17 @@ pub(crate) fn set_aside(shared: &Shared, id: u64, error: &SpoolError) {
     }
 }
 
+/// A message that was taken cannot be had now: whoever asked is told by the trouble that is noted next, whose waker
+/// makes the queue ask again when the message is due.
+fn put_back(shared: &Shared, id: u64) {
+    let mut core = lock(&shared.core);
+    if let Some(slot) = core.index.find(id) {
+        core.put_back(slot);
+    }
+}
+
 impl Core {
-    /// A message that was taken cannot be had now.
+    /// See the function of the same name.
     fn put_back(&mut self, slot: u32) {
         if self.index.get(slot).state != crate::index::State::Active {
             return;

@@ -127,7 +127,8 @@ impl Segments {
 
     /// A segment that is worth being swept: its live records and needed tombstones copied forward, so that it can go.
     ///
-    /// - first one that only tombstones keep;
+    /// - first one that only tombstones keep, or rather a segment that they speak of where that is less than half full:
+    ///   with it go they, while tombstones that are carried on have to be carried on again;
     /// - then the one with the least live octets, if it is less than half full and so are all of them together.
     pub(crate) fn next_to_sweep(&self, segment_octets: u32) -> Option<u32> {
         let sealed = || {
@@ -138,11 +139,14 @@ impl Segments {
         if sealed().count() < 2 {
             return None;
         }
-        if let Some((&number, _)) = sealed().find(|(_, s)| s.live_octets == 0) {
-            return Some(number);
+        let half = u64::from(segment_octets) / 2;
+        if let Some((&number, segment)) = sealed().find(|(_, s)| s.live_octets == 0) {
+            let target = sealed()
+                .filter(|(target, s)| segment.targets.contains_key(target) && s.live_octets < half)
+                .min_by_key(|(_, s)| s.live_octets);
+            return Some(target.map_or(number, |(&target, _)| target));
         }
         let (count, live) = sealed().fold((0u64, 0u64), |(n, live), (_, s)| (n + 1, live + s.live_octets));
-        let half = u64::from(segment_octets) / 2;
         if count < 3 || live > count * half {
             return None;
         }
@@ -150,6 +154,17 @@ impl Segments {
             .min_by_key(|(_, s)| s.live_octets)
             .filter(|(_, s)| s.live_octets < half)
             .map(|(&number, _)| number)
+    }
+
+    /// Segments that a sweep has left with something in them, and how many octets: each is told once, and marked.
+    pub(crate) fn stuck(&mut self) -> impl Iterator<Item = (u32, u64)> + '_ {
+        self.map
+            .iter_mut()
+            .filter(|(_, s)| s.is_swept && s.live_octets > 0 && !s.is_stuck)
+            .map(|(&number, s)| {
+                s.is_stuck = true;
+                (number, s.live_octets)
+            })
     }
 
     pub(crate) fn live_octets(&self) -> u64 {

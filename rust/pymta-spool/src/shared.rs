@@ -24,7 +24,8 @@ use crate::storage::{SegmentFile, Storage};
 /// How a commit ended: its token, and the message's id or why it is not spooled.
 pub type Completion = (u64, Result<SpoolId, SpoolError>);
 
-/// Called when `completions` or `loaded` have something new; from the writer's and the reader's thread.
+/// Called when `completions`, `loaded` or `troubles` have something new, or the schedule was changed behind the queue's
+/// back; from the writer's and the reader's thread. It must not call back.
 pub type Waker = Box<dyn Fn() + Send + Sync>;
 
 /// What waits for the writer.
@@ -256,6 +257,8 @@ impl Shared {
         if troubles.len() < TROUBLES_MAX {
             troubles.push_back(text);
         }
+        drop(troubles);
+        (self.waker)();
     }
 
     pub(crate) fn take_troubles(&self) -> Vec<String> {

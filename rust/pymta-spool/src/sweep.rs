@@ -160,7 +160,10 @@ impl Sweep {
             let id = u64_at(&start, RECORD_HEADER_OCTETS);
             let item = match header.kind {
                 Kind::Message => self.message(shared, id, at, &header)?,
-                Kind::Status if statuses.insert(id) => self.status(shared, id, at)?,
+                // One that is moved takes along what others of the message say; one that was replaced takes nothing.
+                Kind::Status if !statuses.contains(&id) => {
+                    self.status(shared, id, at)?.inspect(|_| _ = statuses.insert(id))
+                }
                 Kind::Done => self.tombstones(shared, at, &header)?,
                 Kind::Status | Kind::Chunk => None,
             };
@@ -300,17 +303,29 @@ impl Log {
         let Some(sweep) = self.sweep.take() else {
             return;
         };
-        let mut core = lock(&shared.core);
-        if let Some(segment) = core.segments.map.get_mut(&sweep.number) {
+        // What still counts as live in it belongs to messages that ended meanwhile: it is garbage when their tombstones
+        // are durable, and then the segment can go.
+        if let Some(segment) = lock(&shared.core).segments.map.get_mut(&sweep.number) {
             segment.is_swept = true;
-            if segment.live_octets > 0 {
-                segment.is_stuck = true;
-                let left = segment.live_octets;
-                shared.trouble(format!(
-                    "segment {}: {left} octets could not be moved",
-                    sweep.number
-                ));
-            }
+        }
+    }
+
+    /// With nothing left to be written, a swept segment that still holds something is a mistake of ours: it is kept,
+    /// and said, rather than freed.
+    pub(crate) fn find_stuck(&self, shared: &Shared) {
+        let mut core = lock(&shared.core);
+        // Messages end, and hand in their tombstones, under the lock of the books.
+        if !self.retained.is_empty() || !lock(&shared.inbox).items.is_empty() {
+            return;
+        }
+        let stuck: Vec<String> = core
+            .segments
+            .stuck()
+            .map(|(number, octets)| format!("segment {number}: {octets} octets could not be moved"))
+            .collect();
+        drop(core);
+        for text in stuck {
+            shared.trouble(text);
         }
     }
 

@@ -264,6 +264,38 @@ fn ids_are_never_used_again_even_if_the_clock_goes_back() {
 }
 
 #[test]
+fn a_segment_with_several_statuses_of_one_message_is_given_back() {
+    let disk = SimDisk::new(1);
+    let spool = open(&disk, small());
+    let victim = spooled(&spool, &["a@example.test"], &content(10));
+    let mut now = NOW;
+    for _ in 0..2 {
+        let message = take(&spool, now).unwrap();
+        now = now.plus_ms(1000);
+        spool.settle(message.id, &[deferred(0)], now).unwrap();
+        steps(&spool);
+    }
+    let homes = |id: SpoolId| {
+        let core = lock(&spool.shared().core);
+        let slot = core.index.find(id.0).unwrap();
+        let statuses = core.index.chain(slot).into_iter().map(|s| s.at.segment);
+        [vec![core.index.get(slot).at.segment], statuses.collect()].concat()
+    };
+    assert_eq!(vec![1, 1], homes(victim));
+    for number in 0..200 {
+        let id = spooled(&spool, &["b@example.test"], &content(3000));
+        take(&spool, NOW).unwrap();
+        // Some stay, so that every segment is kept by a few and worth a sweep.
+        let outcome = if number % 20 == 0 { deferred(0) } else { delivered(0) };
+        spool.settle(id, &[outcome], NOW.plus_ms(1 << 40)).unwrap();
+        steps(&spool);
+    }
+    assert!(homes(victim).iter().all(|&segment| segment > 1));
+    assert!(!lock(&spool.shared().core).segments.map.contains_key(&1));
+    assert_eq!(Vec::<String>::new(), spool.troubles());
+}
+
+#[test]
 fn a_message_that_ends_while_it_is_moved_does_not_come_back() {
     let disk = SimDisk::new(1);
     let spool = open(&disk, small());
@@ -286,10 +318,13 @@ fn a_message_that_ends_while_it_is_moved_does_not_come_back() {
     let first_home = home(victim).unwrap();
     // Until a sweep has read it and not written it yet.
     let mut moves = Vec::new();
+    let mut rounds = 0;
     while !moves
         .iter()
         .any(|item| matches!(item, Item::MoveMessage { id, .. } if *id == victim.0))
     {
+        rounds += 1;
+        assert!(rounds < 1000, "its segment is never swept");
         commit(&spool, &["a@example.test"], &content(3000), Some(NOW));
         spool.log().write_round(spool.shared(), moves);
         spool.completions();

@@ -196,10 +196,12 @@ class Server:
     # ---- while it runs
 
     def _spool_woke(self) -> None:
-        """Commits ended, or messages that were read from disk are there."""
+        """Commits ended, messages that were read from disk are there, or a person should know something."""
         self.spool.drain_wake()
         self.intake.settle()
         self.manager.wake()
+        for text in self.spool.troubles():
+            self.log.emit(Trouble(what="the spool has trouble", error=text, where="spool"))
 
     def reload(self, settings: Settings | None = None) -> None:
         """

@@ -8,7 +8,7 @@ only when no host is left does the owner hear `connect_failed`.
 
 import asyncio
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Protocol, cast
 
 from pymta._core import ClientSession, ClientSettings, QueuedMessage, Reply
 from pymta.config.settings.delivery import DeliverySettings
@@ -161,24 +161,29 @@ class ConnectionPool:
 
     async def _open(self) -> None:
         try:
-            await self._open_any()
+            connection, trouble = await self._open_any()
         except (
             Exception
         ) as error:  # such as a CA file that cannot be read any more: mail waits for the operator
-            self._owner.connect_failed(Reply(451, "4.3.5", f"cannot connect: {error}"))
+            connection, trouble = None, Reply(451, "4.3.5", f"cannot connect: {error}")
+        # It is over before the owner hears of it: who counts this one as still on its way would open no other.
+        self._opening.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        if connection is not None:
+            self._owner.connection_free(connection)
+        else:
+            self._owner.connect_failed(trouble)
 
-    async def _open_any(self) -> None:
+    async def _open_any(self) -> tuple[SmtpConnection | None, Reply]:
+        """A ready connection to the first hop that gives one, or why there is none."""
         trouble = Reply(421, "4.4.1", "no address of the next hop is known")
         for hop in self._route.hops[:HOPS_MAX]:
-            connection, trouble_here = await self._open_to(hop)
+            connection, trouble = await self._open_to(hop)
             if connection is not None:
-                self._owner.connection_free(connection)
-                return
-            trouble = trouble_here
+                return connection, trouble
         # A refusal at the door says nothing about the recipients: whatever its digit, they are tried again later.
         if not trouble.is_temporary:
             trouble = Reply(421, "4.3.2", str(trouble))
-        self._owner.connect_failed(trouble)
+        return None, trouble
 
     async def _open_to(self, hop: Hop) -> tuple[SmtpConnection | None, Reply]:
         """A ready connection to *hop*, or why there is none."""

@@ -286,7 +286,11 @@ fn a_segment_with_several_statuses_of_one_message_is_given_back() {
         let id = spooled(&spool, &["b@example.test"], &content(3000));
         take(&spool, NOW).unwrap();
         // Some stay, so that every segment is kept by a few and worth a sweep.
-        let outcome = if number % 20 == 0 { deferred(0) } else { delivered(0) };
+        let outcome = if number % 20 == 0 {
+            deferred(0)
+        } else {
+            delivered(0)
+        };
         spool.settle(id, &[outcome], NOW.plus_ms(1 << 40)).unwrap();
         steps(&spool);
     }

@@ -308,7 +308,8 @@ class Pymta:
     def _queue_told(self) -> str:
         try:
             return "\n".join(str(row) for row in self.queue(count_max=10))
-        except (OSError, ControlError, NotRunning) as error:  # whoever waits in vain may well have lost the server
+        except (OSError, ControlError, NotRunning) as error:
+            # Whoever waits in vain may well have lost the server.
             return f"its queue cannot be asked: {error}"
 
 

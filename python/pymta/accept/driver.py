@@ -55,6 +55,7 @@ class SmtpDriver(asyncio.Protocol):
         "_counted_address",
         "_door",
         "_drivers",
+        "_early",
         "_end",
         "_heard_at_s",
         "_loop",
@@ -86,6 +87,7 @@ class SmtpDriver(asyncio.Protocol):
         self._view: Session = cast(Session, None)
         self._conversation: Conversation = cast(Conversation, None)
         self._task: asyncio.Task[None] | None = None
+        self._early: list[bytes] | None = None
         self._reading_paused = False
         self._saw_eof = False
         self._writing_paused_at_s: float | None = None
@@ -127,9 +129,13 @@ class SmtpDriver(asyncio.Protocol):
         else:
             self._conversation.connected()
         self.advance()
+        self._hear_early()
 
     def data_received(self, chunk: bytes) -> None:
         self._heard_at_s = self._loop.time()
+        if self._early is not None:
+            self._early.append(chunk)
+            return
         try:
             self._session.receive(chunk)
         except BaseException as error:
@@ -140,9 +146,11 @@ class SmtpDriver(asyncio.Protocol):
     def eof_received(self) -> bool:
         # Some clients say all they have to say and half-close: what was asked is still answered.
         self._saw_eof = True
-        return self._session.waiting_for_decision
+        return self._early is None and self._session.waiting_for_decision
 
     def connection_lost(self, error: Exception | None) -> None:
+        if self not in self._drivers:
+            return  # the loop's and our own word for it, after a handshake that failed: one of them counts
         self._drivers.discard(self)
         if self._task is not None:
             self._task.cancel()
@@ -220,6 +228,20 @@ class SmtpDriver(asyncio.Protocol):
 
     # ---- TLS
 
+    def expect_handshake(self) -> None:
+        """
+        The loop is about to shake hands: what it hands over from now on is already under TLS, and kept until we know.
+
+        A client sends on together with its Finished, and asyncio's own loop hands that over before
+        it tells whoever waits for the handshake. At most what came in one turn of the loop.
+        """
+        self._early = []
+
+    def _hear_early(self) -> None:
+        early, self._early = self._early, None
+        for chunk in early or ():
+            self.data_received(chunk)
+
     def start_tls(self) -> None:
         """After 220 to STARTTLS has been put out: shake hands."""
         context = self._door.tls_context
@@ -237,17 +259,21 @@ class SmtpDriver(asyncio.Protocol):
                     await asyncio.sleep(0.001)
                 transport.resume_reading()
                 self._reading_paused = False
+                self.expect_handshake()
                 secured = await self._loop.start_tls(
                     transport, self, context, server_side=True, ssl_handshake_timeout=limit_s
                 )
         except (OSError, TimeoutError):
-            self._door.metrics.tls_handshakes.add("failed")
-            self._end = "tls_failed"
-            transport.abort()
-            return
-        if secured is None:
-            return
+            secured = None
         self._task = None
+        if secured is None or secured.is_closing():
+            self._door.metrics.tls_handshakes.add("failed")
+            if self._end == "closed":
+                self._end = "tls_failed"
+            transport.abort()
+            # The loop tells nobody of a connection that is reset within its handshake; it would be counted for ever.
+            self.connection_lost(None)
+            return
         self._door.metrics.tls_handshakes.add("ok")
         self._transport = secured
         self._heard_at_s = self._loop.time()
@@ -255,6 +281,7 @@ class SmtpDriver(asyncio.Protocol):
         self._view.hello_name = ""
         self._session.tls_started()
         self.advance()
+        self._hear_early()
 
     # ---- time
 

@@ -191,13 +191,15 @@ class _ProxyHeader(asyncio.Protocol):
     async def _shake_hands(self, driver: SmtpDriver) -> None:
         assert self._context is not None
         limit_s = self._door.limits.tls_handshake_s_max
+        driver.expect_handshake()
         try:
             secured = await asyncio.get_running_loop().start_tls(
                 self._transport, driver, self._context, server_side=True, ssl_handshake_timeout=limit_s
             )
         except (OSError, TimeoutError):
+            secured = None
+        if secured is None or secured.is_closing():
             self._door.metrics.tls_handshakes.add("failed")
             self._transport.abort()
             return
-        if secured is not None:
-            driver.connection_made(secured)
+        driver.connection_made(secured)

@@ -266,7 +266,9 @@ class SmtpConnection(asyncio.Protocol):
             self._session.end_of_stream(f"TLS handshake failed: {error}")
             self._advance()
             return
-        if secured is None:  # the connection went away during the handshake
+        if self._closed_reported:  # dropped by the owner meanwhile
+            return
+        if secured is None or secured.is_closing():  # the connection went away during the handshake
             self._session.end_of_stream("connection lost during the TLS handshake")
             self._advance()
             return

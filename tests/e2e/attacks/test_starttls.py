@@ -5,6 +5,7 @@ What is said in the clear around STARTTLS (attacks.md, rows 3, 4, 5, 12 and the 
 import asyncio
 import base64
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from pymta.testing import ScriptedPeer
 from tests.e2e.attacks.hop import RecordingHop
 from tests.e2e.attacks.wire import Wire, codes
 from tests.partners.ca import CertificateAuthority
-from tests.partners.pymta import Pymta, next_hop
+from tests.partners.pymta import PYTHON, Pymta, next_hop
 
 LOGIN = base64.b64encode(b"\0account\0password").decode()
 
@@ -61,7 +62,68 @@ def test_a_client_that_speaks_with_its_last_handshake_message_is_heard(attacked:
     """
     Row 3, the other side of it: EHLO in the segment of the Finished message is behind the handshake, not injected.
     """
-    with Wire(attacked.port, hello="eager.example.net") as wire:
+    said = all_in_one_segment(attacked.port)
+
+    assert said.startswith(b"250-mail.example.test\r\n")
+    assert 0 == attacked.wait_event("connect", hello="eager-again.example.net").get("violations", 0)
+
+
+def test_a_client_that_speaks_with_its_last_handshake_message_is_heard_without_uvloop(
+    start_pymta: Callable[..., Pymta], authority: CertificateAuthority, without_uvloop: dict[str, str]
+) -> None:
+    """
+    asyncio's own loop hands the EHLO over before it says that the handshake is over.
+    """
+    server = start_pymta(listener=starttls(authority), environment=without_uvloop)
+
+    assert all_in_one_segment(server.port).startswith(b"250-mail.example.test\r\n")
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_a_handshake_that_is_reset_or_never_comes_is_not_counted_for_ever(
+    start_pymta: Callable[..., Pymta],
+    authority: CertificateAuthority,
+    without_uvloop: dict[str, str],
+    loop: str,
+) -> None:
+    """
+    Row 33: neither loop says that such a connection is lost, and whoever is still counted keeps others out.
+    """
+    server = start_pymta(
+        listener={"trusted_networks": [], **starttls(authority)},
+        limits={"tls_handshake_s_max": 1, "connections_per_address_max": 2},
+        environment=without_uvloop if loop == "asyncio" else {},
+    )
+    for number, reset in enumerate((True, True, False, False), start=1):
+        with Wire(server.port, hello="broken-off.example.net") as wire:
+            assert wire.ask("STARTTLS").startswith("220 ")
+            if reset:
+                wire.reset()
+            assert "tls_failed" == server.wait_events(number, "connect")[-1]["end"]
+
+    assert 0 == server.control.status().connections_open
+    with Wire(server.port, hello="next.example.net") as wire:
+        assert wire.ask("NOOP").startswith("250 ")
+
+
+def starttls(authority: CertificateAuthority) -> dict[str, object]:
+    """The options of a listener with STARTTLS."""
+    issued = authority.issue("mail.example.test")
+    return {"tls": "starttls", "certificate_file": issued.certificate_file, "key_file": issued.key_file}
+
+
+@pytest.fixture
+def without_uvloop(tmp_path: Path) -> dict[str, str]:
+    """An environment in which uvloop cannot be imported."""
+    folder = tmp_path / "without-uvloop"
+    folder.mkdir()
+    (folder / "uvloop.py").write_text("raise ImportError('not here')\n", encoding="utf-8")
+    return {"PYTHONPATH": f"{folder}:{PYTHON}"}
+
+
+def all_in_one_segment(port: int) -> bytes:
+    """What is answered to Finished, EHLO and QUIT in one segment."""
+    with Wire(port, hello="eager.example.net") as wire:
         assert wire.ask("STARTTLS").startswith("220 ")
         context = ssl.create_default_context()
         context.check_hostname = False
@@ -76,16 +138,14 @@ def test_a_client_that_speaks_with_its_last_handshake_message_is_heard(attacked:
                 wire.send(outgoing.read())
                 incoming.write(wire.hear_any())
         tls.write(b"EHLO eager-again.example.net\r\nQUIT\r\n")
-        wire.send(outgoing.read())  # Finished, EHLO and QUIT in one segment
+        wire.send(outgoing.read())
         said = b""
         while b"221 " not in said:
             try:
                 said += tls.read(65536)
             except ssl.SSLWantReadError:
                 incoming.write(wire.hear_any())
-
-    assert said.startswith(b"250-mail.example.test\r\n")
-    assert 0 == attacked.wait_event("connect", hello="eager-again.example.net").get("violations", 0)
+    return said
 
 
 def test_nothing_said_in_the_clear_survives_the_handshake(attacked: Pymta) -> None:

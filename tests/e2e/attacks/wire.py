@@ -7,6 +7,7 @@ on that connection, so a reply too many fails it.
 
 import socket
 import ssl
+import struct
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
@@ -131,6 +132,11 @@ class Wire:
 
     def close(self) -> None:
         """Hang up."""
+        self._socket.close()
+
+    def reset(self) -> None:
+        """Hang up by a RST: nothing more is sent, nothing is waited for."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
     def __enter__(self) -> Self:

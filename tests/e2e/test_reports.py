@@ -197,6 +197,38 @@ def test_success_beyond_a_host_without_dsn_is_reported_as_relayed(
     assert 1 == len(our_sink.messages)
 
 
+def test_a_stranger_gets_no_report_of_success(
+    start_pymta: Callable[..., Pymta], our_sink: OurSink, start_sink: Callable[..., OurSink]
+) -> None:
+    """
+    Row 32: whoever forges a reverse-path could else have us send mail to it for each message that we take.
+
+    The next hop is not asked for one either; what else NOTIFY says, and what our own clients say, stays.
+    """
+    inside = start_sink()
+    server = start_pymta(
+        listener={"trusted_networks": []},
+        listeners=[{"name": "trusted", "trusted_networks": ["127.0.0.0/8"]}],
+        domains={"relay_domains": ["example.test"]},
+        routes=[next_hop(our_sink.port, "example.net"), next_hop(inside.port)],
+    )
+
+    send(server, "both@example.test", recipient_parameters="NOTIFY=SUCCESS,FAILURE")
+    send(server, "only@example.test", recipient_parameters="NOTIFY=SUCCESS")
+    server.wait_events(2, "done", delivered=1)
+    with Wire(server.ports["trusted"]) as client:
+        client.envelope("ours@example.test", recipient_parameters="NOTIFY=SUCCESS,FAILURE")
+        assert 250 == client.data(CONTENT)[0]
+
+    notify = {kept.forward_paths[0]: kept.envelope.recipient(0).notify for kept in inside.wait(3)}
+    assert "FAILURE" == notify["both@example.test"]
+    assert "NEVER" == notify["only@example.test"]
+    assert "SUCCESS,FAILURE" == notify["ours@example.test"]
+    server.wait_queue_empty()
+    server.stop()
+    assert [] == server.events("report")
+
+
 def test_expiry_is_a_failure_that_is_reported(
     start_pymta: Callable[..., Pymta], start_sink: Callable[..., OurSink], our_sink: OurSink
 ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
-from pymta._core import ContentWriter, IncomingMessage, MessageEvent, Reply, Spool, SpoolError
+from pymta._core import ContentWriter, Envelope, IncomingMessage, MessageEvent, Reply, Spool, SpoolError
 from pymta.config.settings.limits import LimitsSettings
 from pymta.mail.injection import Injection
 from pymta.mail.verdict import Verdict
@@ -18,6 +18,7 @@ from pymta.observe.events import Accept
 from pymta.observe.log import Log
 from pymta.observe.metrics import Metrics
 from pymta.policy.message import Message
+from pymta.policy.session import Session
 
 if TYPE_CHECKING:
     from pymta.accept.smtp import Conversation
@@ -88,7 +89,9 @@ class Intake:
     def receive(self, conversation: "Conversation", event: MessageEvent) -> None:
         """All content of a message is there: see it through to its reply."""
         began_s = monotonic()
-        message = IncomingMessage(cast(ContentWriter, event.writer), event.envelope)
+        message = IncomingMessage(
+            cast(ContentWriter, event.writer), _reported(event.envelope, conversation.view)
+        )
         refusal = self._check(message, conversation.door.limits)
         if refusal is not None:
             reply, cause = refusal
@@ -270,3 +273,16 @@ class Intake:
             waiter.set_result(result)
         else:
             waiter.set_exception(result)
+
+
+def _reported(envelope: Envelope, session: Session) -> Envelope:
+    """
+    The envelope with the wishes for reports that this client may have.
+
+    A reverse-path is easily forged, and a report of success goes out for every message that is delivered: whoever may
+    ask for it may send mail to third parties through us (attacks.md, row 32). So it is for our own clients only.
+    RFC 3461 knows no such exception; docs/rfc.md names it.
+    """
+    if session.trusted or session.account is not None or not envelope.wants_success:
+        return envelope
+    return envelope.without_success()

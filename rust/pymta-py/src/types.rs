@@ -281,6 +281,15 @@ impl PyEnvelope {
         self.0.envid.as_deref()
     }
 
+    #[getter]
+    fn wants_success(&self) -> bool {
+        self.0.wants_success()
+    }
+
+    fn without_success(&self) -> Self {
+        Self(Arc::new((*self.0).clone().without_success()))
+    }
+
     fn recipient(&self, index: usize) -> PyResult<PyRecipient> {
         let found = self.0.recipients.get(index).cloned();
         found

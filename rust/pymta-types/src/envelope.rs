@@ -113,6 +113,35 @@ impl Envelope {
             || self.reverse_path.as_ref().is_some_and(|a| !a.is_ascii())
             || self.recipients.iter().any(|r| !r.forward_path.is_ascii())
     }
+
+    /// Whether any recipient asks for a DSN of success.
+    pub fn wants_success(&self) -> bool {
+        self.recipients.iter().any(Recipient::wants_success)
+    }
+
+    /// The same envelope with no recipient asking for a DSN of success; who asked for nothing else asks for NEVER.
+    pub fn without_success(mut self) -> Self {
+        for recipient in &mut self.recipients {
+            recipient.notify = match recipient.notify {
+                Some(Notify::On {
+                    success: true,
+                    failure: false,
+                    delay: false,
+                }) => Some(Notify::Never),
+                Some(Notify::On {
+                    success: true,
+                    failure,
+                    delay,
+                }) => Some(Notify::On {
+                    success: false,
+                    failure,
+                    delay,
+                }),
+                other => other,
+            };
+        }
+        self
+    }
 }
 
 #[cfg(test)]
@@ -136,6 +165,40 @@ mod tests {
     fn never_wants_nothing() {
         let never = recipient(Some(Notify::Never));
         assert!(!never.wants_failure() && !never.wants_delay() && !never.wants_success());
+    }
+
+    #[test]
+    fn without_success_the_other_wishes_stay() {
+        let asked = |success, failure, delay| {
+            recipient(Some(Notify::On {
+                success,
+                failure,
+                delay,
+            }))
+        };
+        let envelope = Envelope {
+            recipients: vec![
+                asked(true, true, false),
+                asked(true, false, false),
+                asked(false, false, true),
+                recipient(None),
+            ],
+            ..Envelope::default()
+        };
+        assert!(envelope.wants_success());
+
+        let left = envelope.without_success();
+
+        assert!(!left.wants_success());
+        assert_eq!(
+            left.recipients,
+            [
+                asked(false, true, false),
+                recipient(Some(Notify::Never)),
+                asked(false, false, true),
+                recipient(None),
+            ]
+        );
     }
 
     #[test]

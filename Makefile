@@ -80,6 +80,7 @@ wheel: venv ## Build the abi3 wheel into dist/
 .PHONY: bench
 bench: partners develop floor ## Compare pymta, Postfix and the floor; tables and plots go to bench/out/
 	$(BIN)/python -m bench.relay
+	$(BIN)/python -m bench.keeping
 
 .PHONY: bench-quick
 bench-quick: partners develop floor ## The same with few messages: a look, not a figure

@@ -82,6 +82,15 @@ def cpu_s(pid: int) -> float:
 
 def memory_octets_max(pid: int) -> int:
     """The most memory that each living process of the family ever had in use, added up."""
+    return _memory_octets(pid, "VmHWM:")
+
+
+def memory_octets(pid: int) -> int:
+    """The memory that the living processes of the family have in use now."""
+    return _memory_octets(pid, "VmRSS:")
+
+
+def _memory_octets(pid: int, name: str) -> int:
     octets = 0
     for member in family(pid):
         try:
@@ -89,7 +98,7 @@ def memory_octets_max(pid: int) -> int:
         except OSError:
             continue
         for line in status.splitlines():
-            if line.startswith("VmHWM:"):
+            if line.startswith(name):
                 octets += int(line.split()[1]) * 1024
     return octets
 

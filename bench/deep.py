@@ -15,7 +15,7 @@ from pymta._core import Envelope, IncomingMessage, QueuedMessage, Spool
 
 DOMAINS = 50_000
 SWALLOWING = "swallowing.example"
-BATCH = 2_000
+BATCH_MAX = 2_000
 FAR_MS = 30 * 86_400_000
 DEFERRED: tuple[int, Literal["deferred"], str] = (0, "deferred", "451 4.4.1 the next hop does not answer")
 CONTENT = (
@@ -38,18 +38,18 @@ def fill(folder: Path, count: int, progress: Callable[[int], None]) -> int:
     now_ms = int(time.time() * 1000)
     spool = Spool(str(folder), now_ms=now_ms)
     try:
-        for done in range(0, count, BATCH):
-            size = min(BATCH, count - done)
-            for number in range(done, done + size):
+        for done in range(0, count, BATCH_MAX):
+            batch = min(BATCH_MAX, count - done)
+            for number in range(done, done + batch):
                 place = number % DOMAINS
                 domain = f"d{place}.example" if place else SWALLOWING
                 envelope = Envelope("author@example.test", [f"reader@{domain}"])
                 IncomingMessage.from_content(spool, envelope, CONTENT).commit(now_ms, due_ms=now_ms)
-            _commit(spool, size)
-            for message in _take(spool, size, now_ms):
+            _commit(spool, batch)
+            for message in _take(spool, batch, now_ms):
                 is_due = message.by_domain()[0][0] == SWALLOWING
                 spool.settle(message.id, [DEFERRED], now_ms + (1 if is_due else FAR_MS))
-            progress(done + size)
+            progress(done + batch)
         return spool.stats()["index_octets"]
     finally:
         spool.close()

@@ -102,9 +102,12 @@ class Intake:
             self._commit(conversation, message, None, None, began_s)
             return
         seen = Message(message)
+        answer = ask(conversation.view, seen)
+        if answer is None:  # the usual one, which needs no closure
+            self._commit(conversation, message, seen, None, began_s)
+            return
         conversation.decide(
-            ask(conversation.view, seen),
-            lambda verdict: self._commit(conversation, message, seen, verdict, began_s),
+            answer, lambda verdict: self._commit(conversation, message, seen, verdict, began_s)
         )
 
     def _check(self, message: IncomingMessage, limits: LimitsSettings) -> tuple[Reply, str] | None:

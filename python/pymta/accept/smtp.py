@@ -93,10 +93,11 @@ class Conversation:
 
     def connected(self) -> None:
         """Somebody is there: greet, unless policy says otherwise."""
-        if self._policy.on_connect is None:
+        ask = self._policy.on_connect
+        if ask is None or (answer := ask(self._view)) is None:
             self._session.greet()
         else:
-            self._decide(self._policy.on_connect(self._view), self._greet)
+            self._decide(answer, self._greet)
 
     def handle(self, event: "ServerEvent") -> None:
         """Answer an event, or see to it that it will be answered."""
@@ -162,9 +163,11 @@ class Conversation:
         if self._policy.on_hello is None:
             self._session.accept()
         else:
-            self._decide(
-                self._policy.on_hello(self._view, event.name), lambda v: _drop(self._carry_out(v, "hello"))
-            )
+            answer = self._policy.on_hello(self._view, event.name)
+            if answer is None:
+                self._session.accept()
+            else:
+                self._decide(answer, lambda v: _drop(self._carry_out(v, "hello")))
 
     def _starttls(self, event: StartTlsEvent) -> None:
         if self._policy.on_starttls is None:
@@ -178,28 +181,26 @@ class Conversation:
             self._waiter.start_tls()
 
     def _mail(self, event: MailEvent) -> None:
-        view = self._view
+        view, door, ask = self._view, self._door, self._policy.on_mail
         view.begin_transaction()
-        admission = self._door.spool.admission(self._door.now_ms())
+        admission = door.spool.admission(door.now_ms())
         if admission != "ok":
             self.refuse(_ADMISSION[admission], stage="mail", cause=f"spool is {admission}")
-        elif self._policy.on_mail is None:
+        elif ask is None or (answer := ask(view, event.reverse_path, event)) is None:
             self._session.accept()
         else:
-            answer = self._policy.on_mail(view, event.reverse_path, event)
             self._decide(answer, lambda v: _drop(self._carry_out(v, "mail")))
 
     def _rcpt(self, event: RcptEvent) -> None:
         recipient = event.recipient
         forward_path = recipient.forward_path
-        view = self._view
+        view, ask = self._view, self._policy.on_rcpt
         verdict = relay_check(view, forward_path, self._door.relay_domains)
         if verdict is not None:
             self._carry_out(verdict, "rcpt", str(forward_path))
-        elif self._policy.on_rcpt is None:
+        elif ask is None or (answer := ask(view, recipient)) is None:
             self._session.accept()
         else:
-            answer = self._policy.on_rcpt(view, recipient)
             self._decide(answer, lambda v: _drop(self._carry_out(v, "rcpt", str(forward_path))))
 
     def _data(self, event: DataEvent) -> None:

@@ -235,12 +235,15 @@ class SmtpConnection(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
+        session = self._session
         # Large messages come in pieces: stop when the socket is full, `resume_writing` goes on.
-        while (octets := self._session.output(PIECE_OCTETS_MAX)) and not transport.is_closing():
+        while (octets := session.output(PIECE_OCTETS_MAX)) and not transport.is_closing():
             transport.write(octets)
             if self._writing_paused:
                 return
-        if self._session.has_event and not self._advancing:
+            if len(octets) < PIECE_OCTETS_MAX:
+                break  # a piece that is not full was all there is to say now
+        if session.has_event and not self._advancing:
             self._advance()  # the stored content could not be read: the session is over
 
     # ---- TLS

@@ -91,11 +91,11 @@ class _Time:
 
     def iso(self, at_ms: int) -> str:
         """`2026-11-23T08:25:01.042Z` (RFC 3339)."""
-        second, ms = divmod(at_ms, 1000)
+        second = at_ms // 1000
         if second != self._second:
             self._second = second
             self._text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._text}.{ms:03d}Z"
+        return f"{self._text}.{at_ms - second * 1000:03d}Z"
 
     def json(self, at_ms: int) -> bytes:
         """How every JSON line begins: `{"time":"...",`."""

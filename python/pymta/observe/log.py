@@ -79,9 +79,10 @@ class Log:
 
     def emit(self, event: Event) -> None:
         """Write one line for *event*, soon."""
-        level = self._levels.get(type(event))
-        if level is not None and (level == "none" or not event.is_problem):
-            return
+        if self._levels:
+            level = self._levels.get(type(event))
+            if level is not None and (level == "none" or not event.is_problem):
+                return
         self.writer.write(self._encode(event, self._now_ms()))
 
     def trouble(

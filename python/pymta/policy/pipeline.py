@@ -152,18 +152,45 @@ class Policy:
         return stage
 
     def _mail_stage(self) -> Callable[[Session, Address | None, MailParameters], Answer] | None:
-        stage = self._stage("mail")
-        if stage is None or self.script is None or self.script.argument_count("mail") == 3:
-            return stage
-        return lambda session, reverse_path, _: stage(session, reverse_path)
+        hook = self._hook("mail")
+        if hook is None or self.script is None or self.script.argument_count("mail") == 3:
+            return self._stage("mail")
+        # As `_stage`, which would cost a call more to leave out an argument.
+        timer, hook_s_max, settle = self._timer, self._limits.hook_s_max, self._settle
+
+        def on_mail(session: Session, reverse_path: Address | None, _: MailParameters) -> Answer:
+            began = timer()
+            try:
+                result = hook(session, reverse_path)
+            except (Exception, SystemExit) as error:
+                return self._raised("mail", session, error)
+            if timer() - began > hook_s_max:
+                self._blocked("mail", session.id, timer() - began)
+            return None if result is None else settle("mail", session, result, (reverse_path,))
+
+        return on_mail
 
     def _rcpt_stage(self) -> Callable[[Session, Recipient], Answer] | None:
-        stage = self._stage("rcpt")
-        if stage is None or self.script is None:
+        hook = self._hook("rcpt")
+        if hook is None or self.script is None:
             return None
-        if self.script.argument_count("rcpt") == 3:
-            return lambda session, recipient: stage(session, recipient.forward_path, recipient)
-        return lambda session, recipient: stage(session, recipient.forward_path)
+        takes_recipient = self.script.argument_count("rcpt") == 3
+        timer, hook_s_max, settle = self._timer, self._limits.hook_s_max, self._settle
+
+        def on_rcpt(session: Session, recipient: Recipient) -> Answer:
+            forward_path = recipient.forward_path
+            began = timer()
+            try:
+                result = (
+                    hook(session, forward_path, recipient) if takes_recipient else hook(session, forward_path)
+                )
+            except (Exception, SystemExit) as error:
+                return self._raised("rcpt", session, error)
+            if timer() - began > hook_s_max:
+                self._blocked("rcpt", session.id, timer() - began)
+            return None if result is None else settle("rcpt", session, result, (forward_path,))
+
+        return on_rcpt
 
     def _message_stage(self) -> Callable[[Session, Message], Answer] | None:
         stage = self._stage("message")
@@ -172,6 +199,8 @@ class Policy:
 
         def on_message(session: Session, message: Message) -> Answer:
             answer = stage(session, message)
+            if answer is None and not message.decisions:
+                return None  # nothing was decided and nothing edited
             if answer is None or type(answer) is Verdict:
                 return self._after_message(session, message, answer)
             return self._after_message_later(session, message, answer)
@@ -258,7 +287,8 @@ class Policy:
                 return self._raised("route", message.id, error)
             if timer() - began > hook_s_max:
                 self._blocked("route", message.id, timer() - began)
-            if not inspect.isawaitable(result):
+            # The usual answer first: whether something can be awaited takes Python longer than the hook took.
+            if result is None or not inspect.isawaitable(result):
                 return self._settle_route(queued, result)
             if self._waiting >= self._limits.hooks_waiting_max:
                 _close(result)
@@ -322,7 +352,7 @@ class Policy:
                 return
             if timer() - began > hook_s_max:
                 self._blocked(name, attempt.spool_id, timer() - began)
-            if inspect.isawaitable(result):
+            if result is not None and inspect.isawaitable(result):
                 task = asyncio.get_running_loop().create_task(self._observe_later(name, attempt, result))
                 self._observers.add(task)
                 task.add_done_callback(self._observers.discard)
@@ -357,9 +387,11 @@ class Policy:
         tags = session.tags
         route = None
         if message is not None:
-            decisions = (*decisions, *message.decisions)
-            tags = {**tags, **message.tags}
             route = message.route
+            if message.decisions:
+                decisions = (*decisions, *message.decisions)
+            if message.tags:
+                tags = {**tags, **message.tags}
         if not (decisions or tags or route or self._keeps_facts):
             return b""
         return encode(

@@ -186,6 +186,8 @@ class Session:
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """What has been decided about this session and its current transaction, oldest first."""
+        if self._decisions is None and self._transaction is None:
+            return ()
         return (*(self._decisions or ()), *(self._transaction or ()))
 
     def __repr__(self) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from pymta._core import Reply
-from pymta.mail.outcome import Attempt, outcome_of
+from pymta.mail.outcome import Attempt, Outcome, outcome_of
 from pymta.mail.route import Hop
 from pymta.observe.events import Admin, Done
 from pymta.observe.events import Attempt as AttemptLine
@@ -52,7 +52,8 @@ class QueueObserver:
 
     def attempted(self, round_: Round, outcome: RecipientOutcome, hop: Hop | None, *, took_s: float) -> None:
         """One recipient was tried; *hop* is None where nobody was reached."""
-        message, state = round_.message, outcome_of(outcome.reply).state
+        message, became = round_.message, outcome_of(outcome.reply)
+        state = became.state
         now_ms = self._now_ms()
         next_hop = "" if hop is None else f"{hop.host}[{hop.address}]:{hop.port}"
         self._metrics.deliveries.add(state)
@@ -76,12 +77,16 @@ class QueueObserver:
             self._trace.note(round_.id, now_ms, next_hop or outcome.transport, state, outcome.text)
         hook = _hook_for(self._policies.current, state)
         if hook is not None:
-            hook(self._seen_by_policy(round_, outcome, attempt, next_hop, now_ms=now_ms, took_s=took_s))
+            seen = self._seen_by_policy(
+                round_, outcome, became, attempt, next_hop, now_ms=now_ms, took_s=took_s
+            )
+            hook(seen)
 
     def _seen_by_policy(
         self,
         round_: Round,
         outcome: RecipientOutcome,
+        became: Outcome,
         attempt: int,
         next_hop: str,
         *,
@@ -94,7 +99,7 @@ class QueueObserver:
             spool_id=round_.id,
             reverse_path=envelope.reverse_path,
             forward_path=envelope.recipient(outcome.index).forward_path,
-            outcome=outcome_of(outcome.reply),
+            outcome=became,
             attempts=attempt,
             spooled_at_ms=message.spooled_at_ms,
             now_ms=now_ms,
@@ -111,11 +116,24 @@ class QueueObserver:
         age_s = (self._now_ms() - message.spooled_at_ms) / 1000
         self._metrics.messages_done += 1
         self._metrics.age_s.observe(age_s)
-        counts = {"delivered": 0, "failed": 0, "expired": 0}
+        delivered = failed = expired = 0
         for outcome in round_.outcomes:
-            if outcome.state in counts:
-                counts[outcome.state] += 1
-        self._log.emit(Done(spool_id=round_.id, age_s=round(age_s, 3), **counts))
+            state = outcome.state
+            if state == "delivered":
+                delivered += 1
+            elif state == "failed":
+                failed += 1
+            elif state == "expired":
+                expired += 1
+        self._log.emit(
+            Done(
+                spool_id=round_.id,
+                delivered=delivered,
+                failed=failed,
+                expired=expired,
+                age_s=round(age_s, 3),
+            )
+        )
 
     def suspended(self, site: Site, wait_s: float, reply: Reply) -> None:
         """A site is left alone for a while."""

@@ -50,6 +50,14 @@ class Round:
         self.not_before_ms = 0
         """The latest end of a suspension that postponed part of it; 0 where none did."""
 
+    @property
+    def is_delivered(self) -> bool:
+        """Whether all outcomes so far are deliveries."""
+        for outcome in self.outcomes:  # noqa: SIM110 -- all() makes a generator, mostly for one outcome
+            if outcome.state != "delivered":
+                return False
+        return True
+
     def unrecorded(self, *, deliveries_only: bool = False) -> list[tuple[int, RecipientState, str]]:
         """
         The outcomes that the spool does not have yet, in its form; they count as recorded from now on.

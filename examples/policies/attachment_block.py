@@ -48,11 +48,12 @@ def message(session: Session, message: Message) -> Verdict | None:
     parts = message.parts
     if len(parts) > PARTS_MAX:
         return refuse("554 5.6.0 too many parts")
-    for part in parts:
-        extension = blocked_extension(part.filename or "")
+    # Readers do not agree on which of several names they show: each of them counts.
+    for filename in (name for part in parts for name in part.filenames):
+        extension = blocked_extension(filename)
         if extension is not None:
             return refuse(
                 f"554 5.7.1 attachments of type .{extension} are not accepted here; put it into an archive",
-                reason=f"attachment {part.filename!r}",
+                reason=f"attachment {filename!r}",
             )
     return None

@@ -360,6 +360,9 @@ class Part:
 
     content_type: str
     filename: str | None
+    """The name that most readers show."""
+    filenames: list[str]
+    """Every name that some reader could show (`filename`, then `name`, decoded): a check for names looks at all of them."""
     disposition: str | None
     depth: int
     size_octets: int
@@ -450,6 +453,8 @@ class Spool:
         """When the schedule next has something to take; None where nothing waits."""
     def suspend(self, group: str, until_ms: int) -> None:
         """Nothing of that group is due before *until_ms*; 0 ends a suspension."""
+    def suspended(self, now_ms: int) -> list[tuple[str, int]]:
+        """The groups that are suspended, and until when."""
     def load(self, spool_id: str) -> QueuedMessage | None: ...
     def hold(self, spool_id: str) -> bool: ...
     def release(self, spool_id: str, now_ms: int) -> bool: ...

@@ -196,6 +196,16 @@ def test_attachment_block(example: PolicyTest, filename: str, accepted: bool) ->
     assert accepted == example.message(MIXED.format(filename=filename)).accepted
 
 
+@pytest.mark.parametrize("example", ["attachment_block"], indirect=True)
+def test_attachment_block_looks_at_every_name(example: PolicyTest) -> None:
+    """
+    Some readers show the name of Content-Type, whatever Content-Disposition says.
+    """
+    two_names = MIXED.replace("octet-stream", 'octet-stream; name="invoice.exe"')
+
+    assert not example.message(two_names.format(filename='filename="invoice.pdf"')).accepted
+
+
 def test_auth_from_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     The right password lets in, nothing else does; without a database nobody gets in and the client may come back.

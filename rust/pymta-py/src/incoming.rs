@@ -41,6 +41,11 @@ impl PyPart {
     }
 
     #[getter]
+    fn filenames(&self) -> Vec<&str> {
+        self.0.filenames.iter().map(String::as_str).collect()
+    }
+
+    #[getter]
     fn disposition(&self) -> Option<&str> {
         self.0.disposition.as_deref()
     }

@@ -387,6 +387,14 @@ impl PySpool {
         self.spool.suspend(group, UnixMs(until_ms));
     }
 
+    fn suspended(&self, now_ms: u64) -> Vec<(String, u64)> {
+        let suspended = self.spool.suspended(UnixMs(now_ms));
+        suspended
+            .into_iter()
+            .map(|(group, until)| (group, until.0))
+            .collect()
+    }
+
     fn load(&self, py: Python<'_>, spool_id: &str) -> PyResult<Option<PyQueuedMessage>> {
         let id = id_of(spool_id)?;
         Ok(py

@@ -208,6 +208,16 @@ impl Schedule {
         self.replace(index, group);
     }
 
+    /// The groups that are suspended beyond `now_ms`, and until when. Looks at all groups: for a person who asks.
+    pub(crate) fn suspended(&self, now_ms: u64) -> Vec<(String, u64)> {
+        self.groups
+            .iter()
+            .flatten()
+            .filter(|group| group.suspended_until_ms > now_ms)
+            .map(|group| (group.name.to_string(), group.suspended_until_ms))
+            .collect()
+    }
+
     /// When the group may have something: None for never (nothing waits and no suspension has to be remembered).
     fn key(&self, index: &Index, group: &Group) -> Option<u64> {
         let due_ms = group.heap.first().map(|&slot| index.get(slot).due_ms);
@@ -421,7 +431,10 @@ mod tests {
         schedule.suspend(&index, "a", 100);
         assert_eq!(vec![2], take_all(&mut index, &mut schedule, 50, 9));
         assert_eq!(Some(100), schedule.next_due_ms(&index));
+        assert_eq!(vec![("a".to_owned(), 100)], schedule.suspended(99));
+        assert!(schedule.suspended(100).is_empty());
         schedule.suspend(&index, "a", 0);
+        assert!(schedule.suspended(0).is_empty());
         assert_eq!(vec![1], take_all(&mut index, &mut schedule, 50, 9));
         schedule.suspend(&index, "nobody", 60);
         assert!(take_all(&mut index, &mut schedule, 60, 9).is_empty());

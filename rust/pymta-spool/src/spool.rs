@@ -398,6 +398,15 @@ impl Spool {
         core.schedule.suspend(&core.index, group, until.0);
     }
 
+    /// The groups that are suspended, and until when.
+    pub fn suspended(&self, now: UnixMs) -> Vec<(String, UnixMs)> {
+        let suspended = lock(&self.shared.core).schedule.suspended(now.0);
+        suspended
+            .into_iter()
+            .map(|(group, until_ms)| (group, UnixMs(until_ms)))
+            .collect()
+    }
+
     /// The message as it is now, read from the disk if need be; None where it is not in the spool.
     ///
     /// # Errors

@@ -95,6 +95,10 @@ def test_a_value_cannot_be_changed() -> None:
         ("*", "anything.example", True),
         ("bücher.example", "bücher.example", True),
         ("bücher.example", "xn--bcher-kva.example", True),
+        ("straße.example", "straße.example", True),
+        ("straße.example", "xn--strae-oqa.example", True),
+        ("straße.example", "strasse.example", False),
+        (".ＥＸＡＭＰＬＥ.org", "a.example.org", True),
         ("example.org", "\udcff.example", False),
     ],
 )

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pymta._core import Address, Envelope
+from pymta.config.values import DomainPattern
 from pymta.policy.checks.relay import RelayDomains, relay_check
 from pymta.policy.session import Listener, ListenerRole, Session
 from pymta.testing import FakeClock
@@ -30,6 +31,20 @@ def session(*, trusted: bool = False, account: str | None = None, role: Listener
     )
     made.account = account
     return made
+
+
+def test_a_domain_of_the_configuration_is_the_same_to_the_check_and_to_the_router() -> None:
+    """
+    IDNA 2003 had made `strasse` of `straße`: somebody else's domain would have been relayed for, and ours refused.
+    """
+    ours = RelayDomains([str(DomainPattern.parse("straße.example"))])
+
+    for domain, covered in (
+        ("straße.example", True),
+        ("xn--strae-oqa.example", True),
+        ("strasse.example", False),
+    ):
+        assert covered is ours.covers(Address(f"a@{domain}").canonical_domain)
 
 
 def code_for(

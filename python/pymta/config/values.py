@@ -317,10 +317,7 @@ class DomainPattern(Value):
         if text == "*":
             return cls(text)
         dot, name = ("." if text.startswith(".") else ""), text.removeprefix(".")
-        try:
-            name = name if name.isascii() else name.encode("idna").decode("ascii")
-        except UnicodeError:
-            name = ""
+        name = _in_a_labels(name) or ""
         if not is_host_name(name):
             raise ValueError(
                 f'expected "example.org", ".example.org" (every domain below it) or "*", got "{text}"'
@@ -335,14 +332,28 @@ class DomainPattern(Value):
         """Whether *domain*, in canonical form (lower case, A-labels or U-labels), is meant."""
         if self.text == "*":
             return True
-        if not domain.isascii():
-            try:
-                domain = domain.encode("idna").decode("ascii")
-            except UnicodeError:
-                return False
+        canonical = _in_a_labels(domain)
+        if canonical is None:
+            return False
+        domain = canonical
         if self.text.startswith("."):
             return domain.endswith(self.text) and len(domain) > len(self.text)
         return domain == self.text
 
     def __str__(self) -> str:
         return self.text
+
+
+def _in_a_labels(name: str) -> str | None:
+    """The name as the router looks it up (IDNA 2008: `straße` is not `strasse`); None where it is none in Unicode."""
+    if name.isascii() and "xn--" not in name.lower():
+        return name
+    from pymta.mail.names import (
+        InvalidName,
+        canonical_name,
+    )  # tables of Unicode, which few configurations need
+
+    try:
+        return canonical_name(name)
+    except InvalidName:
+        return None

@@ -6,8 +6,8 @@ It is not a recursive resolver and validates nothing itself: `authenticated` is 
 """
 
 from pymta.dns.answers import Answer, Families, Found, MxRecord, NoData, NxDomain, Resolver, Unavailable
-from pymta.dns.names import InvalidName, canonical_name
 from pymta.dns.resolver import ResolverSettings, StubResolver
+from pymta.mail.names import InvalidName, canonical_name
 
 __all__ = [
     "Answer",

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from pymta._core import Address, Reply
+from pymta.mail.names import canonical_name, readable_name
 from pymta.mail.verdict import Verdict
 from pymta.policy.annotations import Decision
 from pymta.policy.session import Session
@@ -111,18 +112,11 @@ def _forms(domain: str) -> set[str]:
     """
     The A-label and the U-label form of a configured domain (RFC 5890 §2.3.2.1).
 
-    Only the configured name is converted, and only where the conversion can be undone; what a client writes is compared
-    as it is. So a name that IDNA folds onto ours (`straße` onto `strasse`) is not ours.
+    Only the configured name is converted; what a client writes is compared as it is. So a name that something folds
+    onto ours (`strasse` for `straße`, full-width letters) is not ours.
     """
-    forms = {domain}
     try:
-        ascii_form = domain.encode("idna").decode("ascii").lower()
-        unicode_form = ascii_form.encode("ascii").decode("idna").lower()
-        if (
-            domain in (ascii_form, unicode_form)
-            and unicode_form.encode("idna").decode("ascii").lower() == ascii_form
-        ):
-            forms |= {ascii_form, unicode_form}
-    except UnicodeError:
-        pass  # a name that IDNA 2003 does not know, or an address literal: itself and nothing else
-    return forms
+        name = canonical_name(domain)
+        return {domain, name, readable_name(name)}
+    except ValueError:
+        return {domain}  # an address literal: itself and nothing else

@@ -50,3 +50,8 @@ def canonical_name(text: str) -> str:
     if len(name) > NAME_OCTETS_MAX or not _ASCII_NAME.fullmatch(name):
         raise InvalidName(f"not a host name: {text[:NAME_OCTETS_MAX]!r}")
     return name
+
+
+def readable_name(name: str) -> str:
+    """The form in U-labels of a canonical name: what a client that speaks SMTPUTF8 may write."""
+    return idna.decode(name) if "xn--" in name else name

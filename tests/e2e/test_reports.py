@@ -11,6 +11,7 @@ import pytest
 from tests.e2e import dsn
 from tests.e2e.our_sink import Kept, OurSink
 from tests.e2e.wire import Wire
+from tests.partners.ports import free_port
 from tests.partners.postfix import Postfix
 from tests.partners.pymta import Pymta, next_hop
 
@@ -276,6 +277,23 @@ def test_a_null_reverse_path_expires_in_silence(
     server.stop()
     assert [] == server.events("report")
     assert [] == our_sink.messages
+
+
+def test_a_null_reverse_path_expires_in_its_own_time_while_its_site_is_suspended(
+    start_pymta: Callable[..., Pymta],
+) -> None:
+    """
+    Nothing is tried of a suspended site, and the shorter life of a report ends all the same.
+    """
+    server = start_pymta(
+        routes=[next_hop(free_port())],
+        queue={"retry_s_min": 2, "report_lifetime_s": 1},
+        delivery={"suspend_after_failures": 1, "suspend_s_min": 600},
+    )
+
+    send(server, "reader@example.test", reverse_path="")
+
+    server.wait_event("done", expired=1)
 
 
 def delayed(reports: list[Kept]) -> list[dict[str, str]]:

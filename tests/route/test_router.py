@@ -159,6 +159,13 @@ async def test_connections_with_less_tls_are_never_shared(make_router: Make) -> 
     assert "{mx1.,mx2.}example.test/verified" == (await routed(router, "hosted.other.test")).site
 
 
+async def test_a_site_has_the_same_name_whatever_tls_is_usual(make_router: Make) -> None:
+    """A reload may ask for more; connections that were opened before must not be what is meant then."""
+    router = make_router(tls=TlsMode.VERIFIED)
+
+    assert "{mx1.,mx2.}example.test/verified" == (await routed(router, "example.test")).site
+
+
 # ---- the fast path ------------------------------------------------------------------------------------------------
 
 

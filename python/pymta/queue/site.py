@@ -218,7 +218,8 @@ class Site:
         portion.started_s = monotonic()
         self._in_flight.setdefault(connection, deque()).append(portion)
         connection.deliver(portion.round.message, portion.recipients)
-        if connection.room:
+        # One that the peer cannot take is over by now, and the connection may already rest with the idle ones.
+        if connection.room and self._in_flight.get(connection):
             self._spare[connection] = None
         return True
 
@@ -261,13 +262,23 @@ class Site:
         outcomes: list[tuple[int, Reply]],
         dsn_passed: bool,
     ) -> None:
-        delivery = self._in_flight[connection].popleft()
+        delivery = self._landed(connection, message, outcomes[0][0])
         if not outcomes[-1][1].is_temporary:
             self._allowance.succeeded()
         outcomes = self._take_back_surplus(delivery, outcomes)
         took_s = monotonic() - delivery.started_s
         self._pace_s += (took_s - self._pace_s) * PACE_WEIGHT
         self._owner.attempted(delivery, outcomes, connection.hop, dsn_passed=dsn_passed, took_s=took_s)
+
+    def _landed(self, connection: SmtpConnection, message: QueuedMessage, recipient: int) -> Delivery:
+        """Which delivery is over: the oldest, but for one that the peer cannot take, whose outcome overtakes others."""
+        in_flight = self._in_flight[connection]
+        for at, delivery in enumerate(in_flight):
+            # Portions of one message may follow each other; they have no recipient in common.
+            if delivery.round.message is message and recipient in delivery.recipients:
+                del in_flight[at]
+                return delivery
+        raise AssertionError("an outcome of what is not in flight")
 
     def _take_back_surplus(
         self, delivery: Delivery, outcomes: list[tuple[int, Reply]]

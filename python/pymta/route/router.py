@@ -220,8 +220,9 @@ class Router:
             first_family=self._settings.first_family,
             random=self._random,
         )
-        if plan.tls is not self._settings.tls and plan.transport != "discard":
-            # Connections are shared by site: one that was opened with less must never carry mail that asks for more.
+        if plan.tls is not TlsMode.OPPORTUNISTIC and plan.transport != "discard":
+            # Connections are shared by site: one that was opened with less must never carry mail that asks for more,
+            # also where a reload changed what is usual.
             site = f"{site}/{plan.tls}"
         return Route(
             transport=plan.transport,

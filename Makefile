@@ -27,7 +27,7 @@ help: ## Show what can be made
 
 .PHONY: run
 run: develop ## Build all that is needed and start a server on loopback, its data in ./.run
-	@exec $(BIN)/pymta serve
+	@exec $(BIN)/pymta serve $(if $(PYMTA_CONFIG),,--no-config)
 
 .PHONY: venv
 venv: $(VENV)/.locked ## Make the virtual environment with the locked dependencies

@@ -16,11 +16,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pymta.admin.control import QueueQuery, Selection, SuspendRequest
-from pymta.cli import _COMMANDS, command_line
+from pymta.cli import _COMMANDS, command_line, place
 from pymta.cli.serve import banner, first_message
-from pymta.config.default import load_default
+from pymta.config.default import TEXT, load_default
 from tests.cli.running import ID, RunningControl
 
+ROOT = Path(__file__).resolve().parents[2]
 LEAST = '[server]\nhostname = "mail.example.org"\n'
 
 
@@ -107,6 +108,54 @@ def test_the_banner_names_the_ports_and_one_command_for_a_first_message(tmp_path
         first_message(sys.argv[0]),
     ):
         assert part in text
+
+
+@pytest.mark.parametrize("has_system_file", [False, True])
+def test_a_newcomer_is_told_the_ports_wherever_the_output_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_system_file: bool
+) -> None:
+    """
+    `make run > file` is no terminal. A configuration of the system's is not this server's, so the command leaves it out.
+    """
+    monkeypatch.setattr("pymta.app.run", lambda *_, announce, **__: announce([("relay", "127.0.0.1:2525")]))
+    system_file = tmp_path / "system.toml"
+    monkeypatch.setattr(place, "SYSTEM_FILE", system_file)
+    if has_system_file:
+        system_file.write_text("")
+
+    said = run("serve", "--no-config").stdout
+
+    assert "127.0.0.1:2525" in said
+    assert "none, the embedded default" in said
+    assert has_system_file == ("send --no-config --trace" in said)
+
+
+def test_a_supervisor_is_told_nothing_but_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pymta.app.run", lambda *_, announce, **__: announce([("relay", "127.0.0.1:25")]))
+    config = tmp_path / "pymta.toml"
+    config.write_text(TEXT)
+
+    assert "" == run("serve", "--config", str(config)).output
+
+
+def test_make_run_reads_no_configuration_of_the_system() -> None:
+    """
+    It is the newcomer's own server; PYMTA_CONFIG, which somebody set on purpose, counts.
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
+    }
+    make = ["make", "--dry-run", "-o", ".venv/.developed", "-o", ".venv/.locked", "run"]
+    for config, expected in (("", "serve --no-config"), ("/x.toml", "serve")):
+        done = subprocess.run(
+            make,
+            cwd=ROOT,
+            env={**environment, "PYMTA_CONFIG": config},
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        assert done.stdout.splitlines()[-1].rstrip().endswith(expected), done
 
 
 def test_the_command_for_a_first_message_has_options_that_exist() -> None:

@@ -6,6 +6,7 @@ A message goes from smtplib through it to a sink. What mail does is tested elsew
 
 import json
 import os
+import re
 import signal
 import smtplib
 import subprocess
@@ -192,6 +193,53 @@ def test_reload_by_command_and_by_signal(running: Running) -> None:
     running.wait_for("done")
 
 
+def test_a_refused_reload_opens_the_log_anew_all_the_same(running: Running) -> None:
+    """
+    logrotate(8) has moved the file away and will compress it: what the script is worth has nothing to do with that.
+    """
+    running.write_config("[queue]\nlifetime_s = -1\n")
+    running.log.rename(running.folder / "log.1")
+
+    running.program.process.send_signal(signal.SIGHUP)
+
+    wait_until(running.log.exists, "there is a new file")
+    assert "queue.lifetime_s" in running.wait_for("trouble", what="reload refused")["error"]
+    assert "reload refused" not in (running.folder / "log.1").read_text()
+
+
+def test_a_reload_that_would_leave_a_listener_as_it_was_is_refused(running: Running) -> None:
+    """
+    Its socket was made with these: taken over in silence they would be believed to be in force.
+    """
+    text = running.config.read_text()
+    name = 'name = "relay"'
+    for changed in ('proxy_networks = ["192.0.2.1"]', 'tls = "starttls"\ncertificate_file = "pymta.toml"'):
+        running.config.write_text(text.replace(name, f"{name}\n{changed}"))
+        assert 'listener "relay"' in running.pymta("reload", code=1)
+    running.config.write_text(text.replace(name, f"{name}\nbacklog_max = 7"))
+    assert "reloaded\n" == running.pymta("reload")
+
+
+def test_a_suspended_domain_is_seen_in_the_status_and_the_list(running: Running) -> None:
+    """
+    Also by who comes later: mail that waits for it says until when.
+    """
+    running.pymta("queue", "suspend", "Example.org", "--for", "3000")
+    running.send("b@example.org")
+    (row,) = wait_until(running.messages, "the message is there")
+
+    assert re.search(
+        r"suspended +domain example\.org for (50|49) min, by an operator", running.pymta("status")
+    )
+    assert {"example.org"} == set(json.loads(running.pymta("status", "--json"))["suspended_domains"])
+    assert row["due_ms"] > row["spooled_at_ms"] + 2_900_000
+    assert re.search(r" in (50|49) min ", running.pymta("queue", "list"))
+    assert "1 message due now\n" == running.pymta("queue", "retry", row["spool_id"])
+    running.pymta("queue", "resume", "example.org")
+    running.wait_for("done", delivered=1)
+    assert "suspended" not in running.pymta("status")
+
+
 def test_status_and_explain_of_a_running_server(running: Running) -> None:
     status = json.loads(running.pymta("status", "--json"))
 
@@ -238,5 +286,5 @@ def test_a_taken_port_is_refused_in_one_line(tmp_path: Path, running: Running) -
 
     said = other.pymta("serve", code=1)
 
-    assert "in use" in said
+    assert f"Error: 127.0.0.1:{running.smtp_port}: Address already in use\n" == said
     assert 1 == len(said.splitlines())

@@ -6,6 +6,7 @@ drivers free of timers.
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from typing import cast
@@ -14,6 +15,7 @@ from pymta._core import parse_proxy
 from pymta.accept.door import Door
 from pymta.accept.driver import SmtpDriver
 from pymta.config.settings.listener import ListenerSettings
+from pymta.config.values import Endpoint
 from pymta.observe.events import Refuse
 
 __all__ = ["Listener"]
@@ -46,6 +48,11 @@ class Listener:
         host, port = self._server.sockets[0].getsockname()[:2]
         return host, port
 
+    @property
+    def where(self) -> str:
+        """`address` as people write it: `127.0.0.1:2525`."""
+        return str(Endpoint(*self.address))
+
     def use_door(self, door: Door) -> None:
         """After a reload: new sessions come through *door*."""
         self._door = door
@@ -72,9 +79,9 @@ class Listener:
                 bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             bound.bind((endpoint.address, endpoint.port))
             bound.setblocking(False)
-        except OSError:
+        except OSError as error:
             bound.close()
-            raise
+            raise OSError(error.errno, os.strerror(error.errno or 0), str(endpoint)) from None
         return bound
 
     async def start(self, bound: socket.socket) -> None:

@@ -55,7 +55,9 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     spool: dict[str, int]
     """`Spool.stats`."""
     suspended: dict[str, int]
-    """Sites that are suspended, and for how many more seconds."""
+    """Sites that the queue leaves alone after failures, and for how many more seconds."""
+    suspended_domains: dict[str, int] = {}
+    """Domains that an operator suspended, and for how many more seconds."""
 
 
 class QueueQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,7 +78,7 @@ class QueueRow(msgspec.Struct, frozen=True, kw_only=True):
     state: str
     domain: str
     due_ms: int
-    """When it is tried next; 0 where nothing is planned."""
+    """When it is tried next, the suspension of its domain included; 0 where nothing is planned."""
     spooled_at_ms: int
     attempts: int
     size_octets: int

@@ -8,6 +8,7 @@ are looked at is bounded by looking at a page at a time and letting the loop run
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable
 from typing import Final
 
@@ -70,7 +71,8 @@ class SpoolControl:
             after=query.after,
             count_max=max(1, min(query.count_max, _ROWS_MAX)),
         )
-        return [self._row(row) for row in rows]
+        suspended = dict(self._spool.suspended(self._now_ms()))
+        return [self._row(row, suspended) for row in rows]
 
     def show(self, spool_id: str) -> MessageDetail | None:
         """All about one message but its content."""
@@ -90,7 +92,7 @@ class SpoolControl:
             ),
             size_octets=message.size_octets,
             spooled_at_ms=message.spooled_at_ms,
-            due_ms=row[3] if row else 0,
+            due_ms=_next_ms(row, dict(self._spool.suspended(self._now_ms()))) if row else 0,
             attempts=message.attempts,
             body=envelope.body,
             smtputf8=envelope.smtputf8,
@@ -127,6 +129,14 @@ class SpoolControl:
         if not until_ms:
             self._wake()
 
+    def suspended_domains(self) -> dict[str, int]:
+        """Domains that are suspended, and for how many more seconds."""
+        now_ms = self._now_ms()
+        return {
+            domain: math.ceil((until_ms - now_ms) / 1000)
+            for domain, until_ms in self._spool.suspended(now_ms)
+        }
+
     # ---- finding -----------------------------------------------------------------------------------------------------
 
     async def _selected(self, selection: Selection) -> AsyncIterator[str]:
@@ -161,8 +171,8 @@ class SpoolControl:
         rows = self._spool.list(after=_before(spool_id), count_max=1)
         return rows[0] if rows and rows[0][0] == spool_id else None
 
-    def _row(self, row: _Row) -> QueueRow:
-        spool_id, state, group, due_ms, spooled_at_ms, attempts, size_octets = row
+    def _row(self, row: _Row, suspended: dict[str, int]) -> QueueRow:
+        spool_id, state, group, _, spooled_at_ms, attempts, size_octets = row
         message = self._load(spool_id)
         reverse_path, forward_path, count = "", "", 0
         if message is not None:
@@ -174,7 +184,7 @@ class SpoolControl:
             spool_id=spool_id,
             state=state,
             domain=group,
-            due_ms=due_ms,
+            due_ms=_next_ms(row, suspended),
             spooled_at_ms=spooled_at_ms,
             attempts=attempts,
             size_octets=size_octets,
@@ -196,6 +206,12 @@ class SpoolControl:
                     return self._spool.drop(spool_id)
         except ValueError:  # no spool id at all
             return False
+
+
+def _next_ms(row: _Row, suspended: dict[str, int]) -> int:
+    """When it is tried next: when it is due, and not before the suspension of its domain is over."""
+    _, state, group, due_ms, *_ = row
+    return max(due_ms, suspended.get(group, 0)) if state in ("incoming", "deferred") else due_ms
 
 
 def _kept_decisions(message: QueuedMessage) -> list[Decided]:

@@ -48,14 +48,13 @@ class ServerControl:
             started_at_ms=server.started_at_ms,
             stopping=server.stopping,
             listeners=tuple(
-                ListenerStatus(
-                    listener.settings.name, listener.settings.role, _endpoint_text(*listener.address)
-                )
+                ListenerStatus(listener.settings.name, listener.settings.role, listener.where)
                 for listener in server.listeners
             ),
             connections_open=server.metrics.connections_open,
             spool=server.spool.stats(),
             suspended={name: left_s for name, left_s in suspended.items() if left_s},
+            suspended_domains=self._spool_control.suspended_domains(),
         )
 
     def list_messages(self, query: QueueQuery) -> list[QueueRow]:
@@ -82,8 +81,9 @@ class ServerControl:
         return self.reload_now(by="control")
 
     def reload_now(self, *, by: str) -> ReloadResult:
-        """The same, at once; what is refused changes nothing and is one line in the log."""
+        """The same, at once; what is refused changes nothing and is one line in the log, which is opened anew first."""
         server = self._server
+        server.log.reopen()  # whatever comes of the rest: logrotate has moved the file away, and counts on it
         try:
             server.reload(self._load_again())
         except (PymtaError, OSError) as error:
@@ -122,7 +122,3 @@ class ServerControl:
                 wake=server.manager.wake,
             )
         return self._messages
-
-
-def _endpoint_text(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

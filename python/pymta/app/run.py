@@ -13,7 +13,7 @@ from pymta.app import uncaught
 from pymta.app.control import ServerControl
 from pymta.app.server import Server
 from pymta.config.settings import Settings
-from pymta.mail.errors import PymtaError
+from pymta.mail.errors import ConfigError, PymtaError
 from pymta.observe.events import Admin, Trouble
 from pymta.observe.exposition import Exposition
 from pymta.observe.log import Log
@@ -146,7 +146,10 @@ class _Process:
         host = self._settings.server
         if host.user is None:
             return
-        uid, gid = privileges.ids_of(host.user, host.group)
+        try:
+            uid, gid = privileges.ids_of(host.user, host.group)
+        except privileges.UnknownUserError as error:
+            raise ConfigError(str(error), option="server.user") from None
         privileges.give_folder(Path(host.data_folder), uid, gid)
         privileges.drop(uid, gid, host.user)
 

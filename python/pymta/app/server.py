@@ -9,11 +9,11 @@ Both sides are woken by the spool's one eventfd and know nothing of each other (
 """
 
 import asyncio
+import itertools
 import secrets
 import ssl
 import time
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 
 from pymta._core import Spool
@@ -60,7 +60,7 @@ class Server:
         self.trace = trace
         self.clock = clock or SystemClock()
         self.started_at_ms = self.clock.now_ms()
-        self._sids = count(1)
+        self._sids = itertools.count(1)
         # Sessions of different runs must not share a name in the log.
         self._sid_prefix = secrets.token_hex(3)
         self._admission = Admission()
@@ -108,8 +108,9 @@ class Server:
         self.manager.wake()
         for listener, socket in zip(self.listeners, bound, strict=True):
             await listener.start(socket)
+        where = ", ".join(f"{listener.settings.name} at {listener.where}" for listener in self.listeners)
         self.log.emit(
-            Admin(action="ready", detail=f"{self.spool.recovery['messages']} messages in the spool")
+            Admin(action="ready", detail=f"{self.spool.recovery['messages']} messages in the spool; {where}")
         )
 
     def _open_spool(self) -> Spool:
@@ -212,11 +213,17 @@ class Server:
         Raises:
             ConfigError: Something cannot be used; all stays as it was.
         """
+        if not self._started:
+            raise ConfigError("the server is still starting")
         new = settings or self.settings
-        if _addresses(new) != _addresses(self.settings):
-            raise ConfigError(
-                "listeners cannot be changed by a reload, only by a restart", option="listeners"
-            )
+        for before, after in itertools.zip_longest(_fixed(self.settings), _fixed(new)):
+            if before != after:
+                name = (before or after or ("",))[0]
+                raise ConfigError(
+                    f'listener "{name}": name, address, tls, certificate and whether it has proxy_networks cannot be '
+                    f"changed by a reload, only by a restart",
+                    option="listeners",
+                )
         router = Router.from_settings(new, self.resolver, now_ms=self.clock.now_ms)
         for tls in self._tls.values():
             tls.reload()
@@ -231,7 +238,6 @@ class Server:
             listener.use_door(door)
         self.routing.router = router
         self.manager.use_settings(new.queue)
-        self.log.reopen()
 
     def reload_certificates(self) -> None:
         """Read certificates anew where the files changed; CertificateError leaves all as they were."""
@@ -273,5 +279,16 @@ class Server:
         self.log.emit(Admin(action="stop"))
 
 
-def _addresses(settings: Settings) -> list[tuple[str, str]]:
-    return [(listener.name, str(listener.address)) for listener in settings.listeners]
+def _fixed(settings: Settings) -> list[tuple[object, ...]]:
+    """What of each listener its socket was made with, the name first."""
+    return [
+        (
+            listener.name,
+            str(listener.address),
+            listener.tls,
+            listener.certificate_file,
+            listener.key_file,
+            bool(listener.proxy_networks),
+        )
+        for listener in settings.listeners
+    ]

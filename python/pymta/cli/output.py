@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-__all__ = ["age", "octets", "plain", "print_json", "print_table"]
+__all__ = ["age", "counted", "octets", "plain", "print_json", "print_table"]
 
 
 def print_json(value: Any, *, indent: int = 2) -> None:
@@ -44,6 +44,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
 def plain(text: str) -> str:
     """What a peer may have chosen, made harmless for a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 message`, `2 messages`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def age(ms: int) -> str:

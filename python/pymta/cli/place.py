@@ -15,7 +15,7 @@ import click
 if TYPE_CHECKING:
     from pymta.config.load import Loaded
 
-__all__ = ["SYSTEM_FILE", "find", "options"]
+__all__ = ["SYSTEM_FILE", "find", "has_system_file", "options"]
 
 SYSTEM_FILE: Final = Path("/etc/pymta/pymta.toml")
 
@@ -55,7 +55,7 @@ def find(config: Path | None, no_config: bool, data: Path | None) -> Loaded:
     if config is not None and no_config:
         raise click.UsageError("--config and --no-config exclude each other")
     file = config or (None if no_config else file_of_environment())
-    if file is None and not no_config and _has_system_file():
+    if file is None and not no_config and has_system_file():
         file = SYSTEM_FILE
     try:
         if file is None:
@@ -66,10 +66,14 @@ def find(config: Path | None, no_config: bool, data: Path | None) -> Loaded:
     return loaded if data is None else loaded.with_data_folder(data)
 
 
-def _has_system_file() -> bool:
+def has_system_file() -> bool:
+    """
+    Whether the system has a configuration.
+
+    Raises:
+        click.ClickException: There is one for somebody else: the embedded default is not what is meant then.
+    """
     try:
         return SYSTEM_FILE.exists()
-    except (
-        PermissionError
-    ) as error:  # it is there, for somebody else: the embedded default is not what is meant
+    except PermissionError as error:
         raise click.ClickException(f"{SYSTEM_FILE}: {error.strerror}") from None

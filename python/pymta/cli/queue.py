@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from pymta.cli import place
-from pymta.cli.output import age, octets, plain, print_json, print_table
+from pymta.cli.output import age, counted, octets, plain, print_json, print_table
 from pymta.cli.running import ask
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def _act(
     if as_json:
         print_json(result)
     else:
-        click.echo(f"{result.done} {'message' if result.done == 1 else 'messages'} {done_word}")
+        click.echo(f"{counted(result.done, 'message')} {done_word}")
         for spool_id in result.refused:
             click.echo(f"{plain(spool_id)}: no such message, or it is in hand just now", err=True)
     if result.refused_count and selection.spool_ids:
@@ -185,7 +185,7 @@ def _act(
 @_selection_options
 def retry(config: Path | None, no_config: bool, data: Path | None, **selected: Any) -> None:
     """Try messages now, whatever the schedule says. One on hold stays on hold."""
-    _act("retry", "are due now", config, no_config, data, **selected)
+    _act("retry", "due now", config, no_config, data, **selected)
 
 
 @command.command(name="hold")
@@ -251,8 +251,8 @@ def _id(text: str) -> str:
 
 
 def _due(state: str, due_ms: int, now_ms: int) -> str:
-    if state in ("active", "incoming"):
+    if state == "active":
         return "in hand"
-    if state != "deferred" or due_ms <= 0:
+    if state not in ("incoming", "deferred") or due_ms <= 0:
         return ""
     return "now" if due_ms <= now_ms else f"in {age(due_ms - now_ms)}"

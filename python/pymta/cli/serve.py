@@ -1,5 +1,5 @@
 """
-`pymta serve`: run the server, and on a terminal tell a newcomer what to do next.
+`pymta serve`: run the server, and tell a newcomer what to do next.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def command(config: Path | None, no_config: bool, data: Path | None) -> None:
         return loaded.settings if not loaded.files else place_again(loaded.files[0], data)
 
     def announce(listeners: Sequence[tuple[str, str]]) -> None:
-        if sys.stdout.isatty():
+        # A newcomer is told wherever the output goes; who has a configuration and no terminal is a supervisor.
+        if sys.stdout.isatty() or not loaded.files:
             click.echo(banner(loaded, listeners))
 
     try:
@@ -70,14 +71,15 @@ def place_again(file: Path, data: Path | None) -> Settings:
 
 def banner(loaded: Loaded, listeners: Sequence[tuple[str, str]]) -> str:
     """
-    What is printed on a terminal: the ports and, with the embedded default, the one command that sends a first message.
+    What a person is told: the ports and, with the embedded default, the one command that sends a first message.
 
     Args:
         loaded: The settings.
         listeners: (role, address) of the doors that are open, with the ports that they really have.
     """
     settings = loaded.settings
-    lines = [f"pymta as {settings.server.hostname}, data in {settings.server.data_folder}", ""]
+    lines = [f"pymta as {settings.server.hostname}, data in {settings.server.data_folder}"]
+    lines += [f"configuration: {', '.join(map(str, loaded.files)) or 'none, the embedded default'}", ""]
     lines += [f"  {'SMTP ' + role:<20}{address}" for role, address in listeners]
     if settings.http.enabled:
         lines.append(f"  {'HTTP':<20}http://{settings.http.address}/  (metrics, health)")
@@ -85,12 +87,22 @@ def banner(loaded: Loaded, listeners: Sequence[tuple[str, str]]) -> str:
         folder = settings.sink.folder or settings.server.data_folder / "sink"
         lines.append(f"  {'sink':<20}{settings.sink.address}  keeps what arrives in {folder}")
     if not loaded.files:
-        lines += ["", "Send a first message, and see where it went:", "", f"  {first_message(sys.argv[0])}"]
+        # Without a hint the command would ask the configuration that this server was told not to read.
+        hint = " --no-config" if _has_other_file() else ""
+        command = first_message(sys.argv[0], hint)
+        lines += ["", "In a second terminal, send a first message and see where it went:", "", f"  {command}"]
+        lines += ["", "Ctrl-C stops the server."]
     return "\n".join([*lines, ""])
 
 
-def first_message(program: str) -> str:
-    """The one command for a newcomer, with the program as it was called (*program* is `sys.argv[0]`)."""
+def first_message(program: str, hint: str = "") -> str:
+    """
+    The one command for a newcomer.
+
+    Args:
+        program: As it was called, `sys.argv[0]`.
+        hint: More options.
+    """
     hello = r"printf 'Subject: hello\n\nMy first message.\n'"
     called = Path(program)
     if called.name == "__main__.py":
@@ -99,7 +111,14 @@ def first_message(program: str) -> str:
         words = [str(called.relative_to(Path.cwd()))]
     else:
         words = [program]
-    return f"{hello} | {shlex.join(words)} send --trace --from you@example.test friend@example.org"
+    return f"{hello} | {shlex.join(words)} send{hint} --trace --from you@example.test friend@example.org"
+
+
+def _has_other_file() -> bool:
+    try:
+        return place.has_system_file()
+    except click.ClickException:
+        return True
 
 
 def _one_line(error: BaseException) -> str:

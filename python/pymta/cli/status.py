@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from pymta.cli import place
-from pymta.cli.output import age, octets, print_json
+from pymta.cli.output import age, counted, octets, plain, print_json
 from pymta.cli.running import ask
 
 
@@ -35,6 +35,10 @@ def command(config: Path | None, no_config: bool, data: Path | None, as_json: bo
     click.echo(f"  {'sessions':<12}{status.connections_open}")
     states = ("incoming", "active", "deferred", "hold", "corrupt")
     click.echo(f"  {'messages':<12}" + ", ".join(f"{spool.get(state, 0)} {state}" for state in states))
-    click.echo(f"  {'disk':<12}{octets(spool.get('disk_octets', 0))}B in {spool.get('segments', 0)} segments")
+    click.echo(
+        f"  {'disk':<12}{octets(spool.get('disk_octets', 0))}B in {counted(spool.get('segments', 0), 'segment')}"
+    )
     for site, left_s in status.suspended.items():
-        click.echo(f"  {'suspended':<12}{site} for {age(left_s * 1000)}")
+        click.echo(f"  {'suspended':<12}site {plain(site)} for {age(left_s * 1000)}, after failures")
+    for domain, left_s in status.suspended_domains.items():
+        click.echo(f"  {'suspended':<12}domain {plain(domain)} for {age(left_s * 1000)}, by an operator")

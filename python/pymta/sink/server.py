@@ -5,6 +5,7 @@ No policy, no spool. Rule: it says 250 to what it counted, so that the figures o
 """
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -79,13 +80,19 @@ class Sink:
             self._folder = SinkFolder(options.folder, options.messages_max)
         loop = asyncio.get_running_loop()
         implicit = self.tls if options.implicit_tls else None
-        self._server = await loop.create_server(
-            lambda: SinkConnection(self, loop, secure=implicit is not None),
-            options.host,
-            options.port,
-            ssl=implicit,
-            backlog=BACKLOG_MAX,
-        )
+        try:
+            self._server = await loop.create_server(
+                lambda: SinkConnection(self, loop, secure=implicit is not None),
+                options.host,
+                options.port,
+                ssl=implicit,
+                backlog=BACKLOG_MAX,
+            )
+        except OSError as error:  # the loop's own words are of Python, not of ports
+            if error.errno is None or error.errno <= 0:
+                raise  # a name that does not resolve, which has words of its own
+            where = f"{options.host}:{options.port}"
+            raise OSError(error.errno, os.strerror(error.errno), where) from None
         self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop)
         port: int = self._server.sockets[0].getsockname()[1]
         return port

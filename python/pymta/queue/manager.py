@@ -204,7 +204,9 @@ class QueueManager:
 
     def postponed(self, delivery: Delivery, reply: Reply, wait_s: float) -> None:
         round_ = delivery.round
-        end_ms = round_.message.spooled_at_ms + lifetime_ms(is_report=False, settings=self._settings)
+        message = round_.message
+        is_report = message.envelope.reverse_path is None
+        end_ms = message.spooled_at_ms + lifetime_ms(is_report=is_report, settings=self._settings)
         if wait_s and self._now_ms() >= end_ms:
             # Put off for ever is not an end: this counts as the last attempt, so that it can expire.
             outcomes = [(index, reply) for index in delivery.recipients]

@@ -4,6 +4,7 @@
 //! stand in a field: nothing a peer says can end the field, open or close a comment, or look like another clause
 //! (attacks row 9).
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
@@ -90,30 +91,30 @@ impl Received<'_> {
     pub fn compose(&self) -> String {
         let mut line = Folded::new("Received:");
         if let Some(peer) = &self.peer {
-            line.word(&format!("from {}", domain_text(peer.hello_name)));
+            line.clause(&["from ", &domain_text(peer.hello_name)]);
             if let Some(info) = tcp_info(peer) {
-                line.word(&info);
+                line.clause(&[&info]);
             }
             if let Some(tls) = self.tls {
-                line.word(&format!("(using {})", comment_text(tls)));
+                line.clause(&["(using ", &comment_text(tls), ")"]);
             }
         }
-        line.word(&format!("by {}", domain_text(self.by)));
+        line.clause(&["by ", &domain_text(self.by)]);
         if self.peer.is_some() {
-            line.word(&format!("with {}", self.protocol.keyword()));
+            line.clause(&["with ", self.protocol.keyword()]);
         }
         let path = self
             .forward_path
             .filter(|path| self.protocol.utf8 || path.is_ascii());
-        let id = format!("id {}", id_text(self.id));
+        let id = id_text(self.id);
         match path {
             Some(path) => {
-                line.word(&id);
-                line.word(&format!("for <{path}>;"));
+                line.clause(&["id ", &id]);
+                line.clause(&["for <", path.as_str(), ">;"]);
             }
-            None => line.word(&format!("{id};")),
+            None => line.clause(&["id ", &id, ";"]),
         }
-        line.word(&date(self.date));
+        line.clause(&[&date(self.date)]);
         line.end()
     }
 }
@@ -149,18 +150,22 @@ impl Folded {
         }
     }
 
-    fn word(&mut self, word: &str) {
+    /// A clause in parts, which stay on one line.
+    fn clause(&mut self, parts: &[&str]) {
+        let octets: usize = parts.iter().map(|part| part.len()).sum();
         // Never right behind the name: a first line without anything on it is legal and confuses old readers.
         let is_first = self.text.ends_with(':');
-        if !is_first && self.column + 1 + word.len() > LINE_OCTETS_WANTED {
+        if !is_first && self.column + 1 + octets > LINE_OCTETS_WANTED {
             self.text.push_str("\r\n\t");
             self.column = 1;
         } else {
             self.text.push(' ');
             self.column += 1;
         }
-        self.text.push_str(word);
-        self.column += word.len();
+        for part in parts {
+            self.text.push_str(part);
+        }
+        self.column += octets;
     }
 
     fn end(mut self) -> String {
@@ -188,39 +193,39 @@ fn tcp_info(peer: &Peer<'_>) -> Option<String> {
 
 /// Only what a domain or an address literal is made of; everything else becomes `?`, which is in neither. A bracket is
 /// kept only as half of the pair around it all: one left open would take what we say of the peer into its literal.
-fn domain_text(text: &str) -> String {
+fn domain_text(text: &str) -> Cow<'_, str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
     let inside = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let clean = neutral(inside.unwrap_or(text), DOMAIN_OCTETS_MAX, allowed);
     match inside {
-        _ if clean.is_empty() => "unknown".to_owned(),
-        Some(_) => format!("[{clean}]"),
+        _ if clean.is_empty() => Cow::Borrowed("unknown"),
+        Some(_) => Cow::Owned(format!("[{clean}]")),
         None => clean,
     }
 }
 
 /// `ctext` of RFC 5322 §3.2.2 and spaces.
-fn comment_text(text: &str) -> String {
+fn comment_text(text: &str) -> Cow<'_, str> {
     neutral(text, COMMENT_OCTETS_MAX, |c| {
         matches!(c, ' '..='~') && !matches!(c, '(' | ')' | '\\')
     })
 }
 
 /// `Atom`, which an id is made of.
-fn id_text(text: &str) -> String {
+fn id_text(text: &str) -> Cow<'_, str> {
     neutral(text, ID_OCTETS_MAX, |c| {
         c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '=')
     })
 }
 
-fn neutral(text: &str, octets_max: usize, allowed: impl Fn(char) -> bool) -> String {
-    // Nearly every text is as it should be, and then a copy is all that is needed.
+fn neutral(text: &str, octets_max: usize, allowed: impl Fn(char) -> bool) -> Cow<'_, str> {
+    // Nearly every text is as it should be.
     if text.len() <= octets_max
         && text
             .bytes()
             .all(|octet| octet.is_ascii() && allowed(char::from(octet)))
     {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     text.chars()
         .take(octets_max)

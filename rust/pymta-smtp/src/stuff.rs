@@ -11,6 +11,9 @@
 
 use memchr::memchr2;
 
+/// Room for a few dots and the end mark.
+const SPARE_OCTETS: usize = 64;
+
 /// Where the octet that comes next stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
@@ -39,6 +42,8 @@ impl Stuffer {
     ///
     /// Grows `out` by at most twice the piece plus two octets (`\n.` repeated becomes `\r\n..`).
     pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        // Nearly always it is what it was and a final mark: growing in steps would copy all of it once more.
+        out.reserve(piece.len() + SPARE_OCTETS);
         let mut rest = piece;
         while let Some(&first) = rest.first() {
             match self.at {

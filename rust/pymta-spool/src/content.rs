@@ -200,13 +200,17 @@ impl ContentWriter {
     }
 
     fn write_header(&mut self, octets: &[u8]) {
-        // The empty line may begin in what came before.
-        let search_from = self.header.len().saturating_sub(3);
-        self.header.extend_from_slice(octets);
-        let end = if self.header.starts_with(b"\r\n") {
-            Some(2)
+        let before = self.header.len();
+        let end = if before == 0 {
+            // Most header sections come in one piece: what is behind is copied once, to where it belongs.
+            let end = end_of_header(octets, 0);
+            self.header
+                .extend_from_slice(&octets[..end.unwrap_or(octets.len())]);
+            end
         } else {
-            memmem::find(&self.header[search_from..], b"\r\n\r\n").map(|at| search_from + at + 4)
+            self.header.extend_from_slice(octets);
+            // The empty line may begin in what came before.
+            end_of_header(&self.header, before.saturating_sub(3))
         };
         let header_octets = end.unwrap_or(self.header.len());
         if header_octets > self.shared.settings.header_octets_max {
@@ -214,7 +218,7 @@ impl ContentWriter {
         }
         if let Some(end) = end {
             self.in_header = false;
-            self.body.extend_from_slice(&self.header[end..]);
+            self.body.extend_from_slice(&octets[end - before..]);
             self.header.truncate(end);
             if field_count(&self.header) > self.shared.settings.header_fields_max {
                 self.refuse(TOO_MANY_FIELDS);
@@ -398,6 +402,14 @@ impl Drop for ContentWriter {
         }
         self.shared.note_held(self.held_octets, 0);
     }
+}
+
+/// Behind the empty line that ends the header section at the start of `octets`; it is not before `from`.
+fn end_of_header(octets: &[u8], from: usize) -> Option<usize> {
+    if octets.starts_with(b"\r\n") {
+        return Some(2);
+    }
+    memmem::find(&octets[from..], b"\r\n\r\n").map(|at| from + at + 4)
 }
 
 /// Fields in a header section: lines that do not continue the one before (RFC 5322 §2.2.3).

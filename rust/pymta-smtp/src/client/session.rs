@@ -153,17 +153,16 @@ impl ClientSession {
                 "the next hop and we disagree about the session's state",
             );
             front.refuse(reply.clone());
-            self.push_outcome(front, &reply);
+            self.push_outcome(front, || reply.clone());
             return self.close(Some(reply), true);
         }
         self.needs_reset |= reset;
         self.delivered_count += u64::from(front.is_delivered());
         // Every recipient has its own outcome here.
-        let unused = violation("no reply");
-        self.push_outcome(front, &unused);
+        self.push_outcome(front, || violation("no reply"));
     }
 
-    fn push_outcome(&mut self, transaction: Transaction, otherwise: &Reply) {
+    fn push_outcome(&mut self, transaction: Transaction, otherwise: impl Fn() -> Reply) {
         let outcome = transaction.into_outcome(otherwise);
         self.events.push_back(ClientEvent::Outcome(outcome));
     }
@@ -214,7 +213,7 @@ impl ClientSession {
             self.begun_count = self.begun_count.saturating_add(1);
             self.transactions.push_back(transaction);
         } else {
-            self.push_outcome(transaction, &violation("no reply"));
+            self.push_outcome(transaction, || violation("no reply"));
         }
         Ok(ticket)
     }
@@ -319,7 +318,7 @@ impl ClientSession {
         for transaction in std::mem::take(&mut self.transactions) {
             self.delivered_count += u64::from(transaction.is_delivered());
             let otherwise = otherwise(&transaction);
-            self.push_outcome(transaction, &otherwise);
+            self.push_outcome(transaction, || otherwise.clone());
         }
         self.out.clear();
         if polite && self.stage != Stage::Handshake && stage != WaitingFor::Content {

@@ -347,14 +347,14 @@ impl Transaction {
     }
 
     /// What became of it; recipients without an outcome get `otherwise`.
-    pub(super) fn into_outcome(mut self, otherwise: &Reply) -> Outcome {
+    pub(super) fn into_outcome(mut self, otherwise: impl Fn() -> Reply) -> Outcome {
         // The connection may break between the replies to a refused MAIL and the rest of its group.
         self.over(false);
         let mut outcomes = self.refused;
         outcomes.extend(
             self.tried
                 .into_iter()
-                .map(|tried| (tried.index, tried.outcome.unwrap_or_else(|| otherwise.clone()))),
+                .map(|tried| (tried.index, tried.outcome.unwrap_or_else(&otherwise))),
         );
         Outcome {
             ticket: self.ticket,

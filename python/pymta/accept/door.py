@@ -15,6 +15,7 @@ from pymta.accept.intake import Intake
 from pymta.config.settings.limits import LimitsSettings
 from pymta.config.settings.listener import ListenerSettings
 from pymta.config.values import Network, parse_ip
+from pymta.directory import Directory
 from pymta.observe.log import Log
 from pymta.observe.metrics import Metrics
 from pymta.policy.checks.relay import RelayDomains
@@ -73,6 +74,7 @@ class Door:
         *,
         hostname: str,
         relay_domains: RelayDomains,
+        directory: Directory,
         policies: PolicyHolder,
         spool: Spool,
         intake: Intake,
@@ -88,6 +90,7 @@ class Door:
         self.limits = limits
         self.hostname = hostname
         self.relay_domains = relay_domains
+        self.directory = directory
         self.policies = policies
         self.spool = spool
         self.intake = intake

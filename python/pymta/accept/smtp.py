@@ -17,6 +17,7 @@ from pymta._core import (
     MessageEvent,
     QuitEvent,
     RcptEvent,
+    Recipient,
     Reply,
     ServerSession,
     StartTlsEvent,
@@ -28,7 +29,7 @@ from pymta.accept.sasl import Login
 from pymta.config.values import parse_ip
 from pymta.mail.verdict import Verdict
 from pymta.observe.events import Auth, Refuse
-from pymta.policy.checks.relay import relay_check
+from pymta.policy.checks.recipient import recipient_check
 from pymta.policy.pipeline import Policy
 from pymta.policy.session import Credentials, Session
 
@@ -194,14 +195,28 @@ class Conversation:
     def _rcpt(self, event: RcptEvent) -> None:
         recipient = event.recipient
         forward_path = recipient.forward_path
-        view, ask = self._view, self._policy.on_rcpt
-        verdict = relay_check(view, forward_path, self._door.relay_domains)
-        if verdict is not None:
+        door = self._door
+        verdict = recipient_check(self._view, forward_path, door.relay_domains, door.directory)
+        if verdict is None:
+            self._rcpt_possible(recipient)
+        elif type(verdict) is Verdict:
             self._carry_out(verdict, "rcpt", str(forward_path))
-        elif ask is None or (answer := ask(view, recipient)) is None:
+        else:
+            self._decide(verdict, lambda v: self._rcpt_checked(recipient, v))
+
+    def _rcpt_checked(self, recipient: Recipient, verdict: Verdict | None) -> None:
+        if verdict is None:
+            self._rcpt_possible(recipient)
+        else:
+            self._carry_out(verdict, "rcpt", str(recipient.forward_path))
+
+    def _rcpt_possible(self, recipient: Recipient) -> None:
+        """The address is taken unless the script has something against it."""
+        view, ask = self._view, self._policy.on_rcpt
+        if ask is None or (answer := ask(view, recipient)) is None:
             self._session.accept()
         else:
-            self._decide(answer, lambda v: _drop(self._carry_out(v, "rcpt", str(forward_path))))
+            self._decide(answer, lambda v: _drop(self._carry_out(v, "rcpt", str(recipient.forward_path))))
 
     def _data(self, event: DataEvent) -> None:
         self._session.accept_content(self._door.spool.writer())

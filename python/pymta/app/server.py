@@ -20,6 +20,7 @@ from pymta._core import Spool
 from pymta.accept.door import Admission, Door
 from pymta.accept.intake import Intake
 from pymta.accept.listener import Listener
+from pymta.app.directory import open_directory, open_lookup
 from pymta.config.settings import ListenerSettings, Settings
 from pymta.deliver.tls_policy import ClientContexts
 from pymta.dns import ResolverSettings, StubResolver
@@ -91,6 +92,8 @@ class Server:
         bound = [Listener.bind(listener) for listener in settings.listeners]
         before_accepting()
         self.spool = self._open_spool()
+        self._lookup = open_lookup(settings)
+        self.directory = open_directory(settings, self._lookup)
         hostname = settings.server.hostname.name
         self.intake = Intake(
             self.spool,
@@ -171,6 +174,7 @@ class Server:
             settings.limits_of(listener),
             hostname=settings.server.hostname.name,
             relay_domains=RelayDomains(str(domain) for domain in settings.domains.relay_domains),
+            directory=self.directory,
             policies=self.policies,
             spool=self.spool,
             intake=self.intake,
@@ -228,11 +232,18 @@ class Server:
         for tls in self._tls.values():
             tls.reload()
         self.policies.replace(new.policy.script, new.policy)
-        before, self.settings = self.settings, new
+        before = self.settings, self._lookup, self.directory
         try:
+            self.settings = new
+            if (new.directory.source, new.directory_file) != (
+                before[0].directory.source,
+                before[0].directory_file,
+            ):
+                self._lookup = open_lookup(new)
+            self.directory = open_directory(new, self._lookup)
             doors = [self._door(listener) for listener in new.listeners]
         except BaseException:
-            self.settings = before
+            self.settings, self._lookup, self.directory = before
             raise
         for listener, door in zip(self.listeners, doors, strict=True):
             listener.use_door(door)

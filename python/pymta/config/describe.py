@@ -16,7 +16,16 @@ import msgspec
 from pymta.config.option import Option, Section
 from pymta.config.settings import Settings
 from pymta.config.toml_lines import Path
-from pymta.config.values import DomainPattern, Endpoint, HostName, Network, NextHop, Resolver, SourceAddress
+from pymta.config.values import (
+    DomainPattern,
+    Endpoint,
+    HostName,
+    MailAddress,
+    Network,
+    NextHop,
+    Resolver,
+    SourceAddress,
+)
 
 __all__ = ["Described", "DescribedSection", "kind_at", "options_at", "sections", "written"]
 
@@ -31,6 +40,7 @@ _KINDS: Final[dict[Any, str]] = {
     HostName: "host name",
     Network: "network",
     NextHop: "host, host:port",
+    MailAddress: "address of somebody",
     Resolver: "address, address:port",
     SourceAddress: "address",
 }

@@ -25,7 +25,16 @@ import msgspec
 from pymta.config import toml_lines
 from pymta.config.checks import problems
 from pymta.config.settings import Settings
-from pymta.config.values import DomainPattern, Endpoint, HostName, Network, NextHop, Resolver, SourceAddress
+from pymta.config.values import (
+    DomainPattern,
+    Endpoint,
+    HostName,
+    MailAddress,
+    Network,
+    NextHop,
+    Resolver,
+    SourceAddress,
+)
 from pymta.mail.errors import ConfigError
 
 __all__ = ["ENVIRONMENT", "Loaded", "Origin", "file_of_environment", "load", "load_text", "path_text"]
@@ -34,11 +43,12 @@ ENVIRONMENT: Final = "PYMTA_CONFIG"
 FILE_OCTETS_MAX: Final = 8 * 1024 * 1024
 EXTRA_FILES_MAX: Final = 1000
 
-_Kind = type[DomainPattern | Endpoint | HostName | Network | NextHop | Resolver | SourceAddress]
+_Kind = type[DomainPattern | Endpoint | HostName | MailAddress | Network | NextHop | Resolver | SourceAddress]
 _VALUES: Final[tuple[_Kind, ...]] = (
     DomainPattern,
     Endpoint,
     HostName,
+    MailAddress,
     Network,
     NextHop,
     Resolver,

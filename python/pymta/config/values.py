@@ -298,6 +298,34 @@ class HostName(Value):
         return self.name
 
 
+class MailAddress(Value):
+    """An address of somebody, with its domain: "admin@example.org". Kept as written."""
+
+    __slots__ = ("text",)
+
+    text: str
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        from pymta._core import Address  # which few configurations need
+
+        try:
+            address = Address(text)
+        except ValueError as error:
+            raise ValueError(
+                f'expected an address such as "admin@example.org", got "{text}" ({error})'
+            ) from None
+        if not address.domain or address.is_literal:
+            raise ValueError(f'expected an address with a domain, got "{text}"')
+        return cls(text)
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class DomainPattern(Value):
     """
     Which domains: "example.org" is exactly that one, ".example.org" every domain below it, "*" all of them.

@@ -7,10 +7,12 @@ and nothing compares one section with another (../checks.py).
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pymta.config.option import Option, Section
 from pymta.config.settings.delivery import DeliverySettings, TlsPolicy
+from pymta.config.settings.directory import DirectorySettings, MailboxesSettings
 from pymta.config.settings.dns import DnsSettings
 from pymta.config.settings.domains import DomainsSettings
 from pymta.config.settings.host import HostSettings
@@ -26,6 +28,7 @@ from pymta.config.settings.spool import SpoolSettings
 
 __all__ = [
     "DeliverySettings",
+    "DirectorySettings",
     "DnsSettings",
     "DomainsSettings",
     "HostSettings",
@@ -33,6 +36,7 @@ __all__ = [
     "LimitsSettings",
     "ListenerSettings",
     "LogSettings",
+    "MailboxesSettings",
     "PolicySettings",
     "QueueSettings",
     "RouteSettings",
@@ -64,6 +68,12 @@ class Settings(Section, frozen=True, kw_only=True):
     domains: Annotated[
         DomainsSettings, Option("Which domains mail is accepted for.", reader="accept.relay")
     ] = DomainsSettings()
+    directory: Annotated[
+        DirectorySettings, Option("Domains, accounts and aliases of our own.", reader="app.directory")
+    ] = DirectorySettings()
+    mailboxes: Annotated[MailboxesSettings, Option("Where accounts' mail is kept.", reader="deliver")] = (
+        MailboxesSettings()
+    )
     policy: Annotated[PolicySettings, Option("The operator's Python.", reader="policy.script")] = (
         PolicySettings()
     )
@@ -84,6 +94,16 @@ class Settings(Section, frozen=True, kw_only=True):
         SinkSettings,
         Option("A place of our own where mail ends; for a first try and for tests.", reader="app"),
     ] = SinkSettings()
+
+    @property
+    def directory_file(self) -> Path:
+        """Where the directory is kept."""
+        return self.directory.file or Path(self.server.data_folder) / "directory.db"
+
+    @property
+    def mailboxes_folder(self) -> Path:
+        """The root of all mail folders; `Account.mail_folder` is below it."""
+        return self.mailboxes.folder or Path(self.server.data_folder) / "mail"
 
     def limits_of(self, listener: ListenerSettings) -> LimitsSettings:
         """

@@ -74,8 +74,8 @@ def relay_check(session: Session, forward_path: Address, relay_domains: RelayDom
     """
     if session.trusted or session.account is not None:
         return None
-    if session.listener.role == "submission":
-        return _noted(session, _LOGIN_NEEDED, forward_path)
+    if needs_login(session):
+        return login_needed(session, forward_path)
     domain = forward_path.canonical_domain
     if not domain:
         return None
@@ -84,6 +84,16 @@ def relay_check(session: Session, forward_path: Address, relay_domains: RelayDom
     if asks_for_further_hop(forward_path.local_part):
         return _noted(session, _ROUTED, forward_path)
     return None
+
+
+def needs_login(session: Session) -> bool:
+    """Whether this client may do nothing before it has logged in (RFC 6409 §4.3)."""
+    return session.listener.role == "submission" and not session.trusted and session.account is None
+
+
+def login_needed(session: Session, forward_path: Address) -> Verdict:
+    """The refusal for `needs_login`."""
+    return _noted(session, _LOGIN_NEEDED, forward_path)
 
 
 def asks_for_further_hop(local_part: str) -> bool:

@@ -1,0 +1,137 @@
+"""
+The directory in SQLite, as the server reads it: found by key, remembered until somebody changes the file.
+
+A look into memory costs well below a microsecond, one into the file about ten (bench/directory.py). Whether the file
+was changed costs as much as reading it, so that is asked once in `LOOK_AGAIN_S` at most: a change by the command line
+is seen within that time, without a signal.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import monotonic
+from typing import Final, TypeVar
+
+import apsw
+import msgspec
+
+from pymta.directory.database import DirectoryBusy, open_for_reading, open_for_writing
+from pymta.directory.nouns import Account, Alias, Domain, Password
+from pymta.mail.secret import Secret
+
+__all__ = ["SqliteLookup"]
+
+T = TypeVar("T")
+
+LOOK_AGAIN_S: Final = 0.02
+# Entries kept in memory of each kind, known and unknown ones; about 1 KiB each.
+ENTRIES_MAX: Final = 8192
+
+_addresses = msgspec.json.Decoder(tuple[str, ...])
+
+
+class SqliteLookup:
+    """`Lookup` over a file. Used from one thread only."""
+
+    def __init__(self, file: Path, *, monotonic: Callable[[], float] = monotonic) -> None:
+        """
+        Args:
+            file: Made where it does not exist.
+            monotonic: A clock, in seconds.
+
+        Raises:
+            DirectoryUnusable, DirectoryBusy: As `database.open_for_writing`.
+        """
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        open_for_writing(file).close()
+        self._connection = open_for_reading(file)
+        self._monotonic = monotonic
+        self._look_again_s = 0.0
+        self._version = -1
+        self._domains: dict[str, Domain | None] = {}
+        self._accounts: dict[str, Account | None] = {}
+        self._aliases: dict[str, Alias | None] = {}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def domain(self, name: str) -> Domain | None:
+        return self._found(self._domains, name, self._read_domain)
+
+    def account(self, name: str) -> Account | None:
+        return self._found(self._accounts, name, self._read_account)
+
+    def alias(self, address: str) -> Alias | None:
+        return self._found(self._aliases, address, self._read_alias)
+
+    def passwords(self, account: str) -> Sequence[Password]:
+        """Never remembered: a login is rare beside a recipient, and what is not in memory cannot leak from there."""
+        rows = self._rows(
+            "SELECT label, stored FROM passwords WHERE account = ? ORDER BY label, scheme", account
+        )
+        return [Password(label=str(label), stored=Secret(str(stored))) for label, stored in rows]
+
+    # ---- memory
+
+    def _found(self, known: dict[str, T | None], key: str, read: Callable[[str], T | None]) -> T | None:
+        now_s = self._monotonic()
+        if now_s >= self._look_again_s:
+            self._look_again_s = now_s + LOOK_AGAIN_S
+            self._forget_if_changed()
+        try:
+            return known[key]
+        except KeyError:
+            pass
+        if len(known) >= ENTRIES_MAX:
+            known.clear()  # rare, and what is in use comes back for the price of a read each
+        entry = known[key] = read(key)
+        return entry
+
+    def _forget_if_changed(self) -> None:
+        try:
+            version = self._connection.pragma("data_version")
+        except apsw.Error as error:
+            raise DirectoryBusy(str(error)) from error
+        if version != self._version:
+            self._version = version
+            self._domains.clear()
+            self._accounts.clear()
+            self._aliases.clear()
+
+    # ---- the file
+
+    def _rows(self, query: str, key: str) -> list[tuple[object, ...]]:
+        try:
+            return self._connection.execute(query, (key,)).fetchall()
+        except apsw.Error as error:
+            raise DirectoryBusy(str(error)) from error
+
+    def _read_domain(self, name: str) -> Domain | None:
+        for catch_all, suspended in self._rows(
+            "SELECT catch_all, suspended FROM domains WHERE name = ?", name
+        ):
+            return Domain(name=name, catch_all=_addresses.decode(str(catch_all)), suspended=bool(suspended))
+        return None
+
+    def _read_account(self, name: str) -> Account | None:
+        query = "SELECT addresses, quota_octets, mail_folder, suspended, receives_mail FROM accounts WHERE name = ?"
+        for addresses, quota, folder, suspended, receives in self._rows(query, name):
+            return Account(
+                name=name,
+                addresses=_addresses.decode(str(addresses)),
+                quota_octets=quota if isinstance(quota, int) else None,
+                mail_folder=str(folder),
+                suspended=bool(suspended),
+                receives_mail=bool(receives),
+            )
+        return None
+
+    def _read_alias(self, address: str) -> Alias | None:
+        query = "SELECT targets, members_may_send FROM aliases WHERE address = ?"
+        for targets, members_may_send in self._rows(query, address):
+            return Alias(
+                address=address,
+                targets=_addresses.decode(str(targets)),
+                members_may_send=bool(members_may_send),
+            )
+        return None

@@ -1,0 +1,92 @@
+"""
+RCPT: whether an address exists, where it is ours to know; else whether the client may relay there (relay.py).
+
+A local failure is a refusal here, never a bounce later, whoever the client is: also at submission.
+"""
+
+import inspect
+from collections.abc import Coroutine
+from typing import Any, Final
+
+from pymta._core import Address, Reply
+from pymta.directory import Directory, Resolution
+from pymta.mail.errors import TemporaryFailure
+from pymta.mail.verdict import Verdict
+from pymta.policy.annotations import Decision
+from pymta.policy.checks.relay import RelayDomains, login_needed, needs_login, relay_check
+from pymta.policy.session import Session
+
+__all__ = ["recipient_check"]
+
+_REFUSED: Final = {
+    "unknown": Verdict("refuse", Reply(550, "5.1.1", "no such address here"), "not in the directory"),
+    "suspended": Verdict("refuse", Reply(550, "5.2.1", "address disabled"), "suspended"),
+    "loop": Verdict("refuse", Reply(550, "5.4.6", "address leads back to itself"), "aliases in a loop"),
+}
+_SOURCE_FAILED: Final = "the directory cannot be asked"
+
+
+def recipient_check(
+    session: Session, forward_path: Address, relay_domains: RelayDomains, directory: Directory
+) -> Verdict | Coroutine[Any, Any, Verdict | None] | None:
+    """
+    Whether mail from this client to that address is taken; None if so.
+
+    For an address of a domain of ours: 550 5.1.1 where there is none, 5.2.1 where it is suspended, 5.4.6 where its
+    aliases lead in circles, 451 4.3.0 where the directory cannot be asked. For any other, `relay_check`.
+    """
+    if needs_login(session):
+        return login_needed(session, forward_path)
+    try:
+        answer = directory.resolve(forward_path)
+    except TemporaryFailure as error:
+        return _failed(session, forward_path, error)
+    if isinstance(answer, Resolution):
+        if answer.status == "found":
+            return None
+        return _judged(session, forward_path, answer, relay_domains)
+    assert inspect.iscoroutine(answer)
+    return _later(session, forward_path, answer, relay_domains)
+
+
+async def _later(
+    session: Session,
+    forward_path: Address,
+    answer: Coroutine[Any, Any, Resolution],
+    relay_domains: RelayDomains,
+) -> Verdict | None:
+    try:
+        resolution = await answer
+    except TemporaryFailure as error:
+        return _failed(session, forward_path, error)
+    return _judged(session, forward_path, resolution, relay_domains)
+
+
+def _judged(
+    session: Session, forward_path: Address, resolution: Resolution, relay_domains: RelayDomains
+) -> Verdict | None:
+    status = resolution.status
+    if status == "found":
+        return None
+    # A bare postmaster is for whoever runs this host (RFC 5321 §4.5.1), also where nobody said who that is.
+    if status == "not_ours" or not forward_path.domain:
+        return relay_check(session, forward_path, relay_domains)
+    return _noted(session, _REFUSED[status], forward_path)
+
+
+def _failed(session: Session, forward_path: Address, error: TemporaryFailure) -> Verdict:
+    return _noted(session, Verdict("defer", error.reply, f"{_SOURCE_FAILED}: {error}"), forward_path)
+
+
+def _noted(session: Session, verdict: Verdict, forward_path: Address) -> Verdict:
+    session.note(
+        Decision(
+            stage="rcpt",
+            hook="recipient_check",
+            verdict=verdict.action,
+            reason=verdict.reason,
+            reply=str(verdict.reply),
+            about=str(forward_path),
+        )
+    )
+    return verdict

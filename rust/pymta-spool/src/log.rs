@@ -194,7 +194,7 @@ pub(crate) struct Log {
     /// The last segment that was sealed: number and end.
     before: (u32, u32),
     /// Segments that failed: their records do not count from an offset on.
-    cuts: Vec<(u32, u32)>,
+    pub(crate) cuts: Vec<(u32, u32)>,
     placed: Vec<Placed>,
     ended: Ended,
     /// What must not be lost though it could not be written.

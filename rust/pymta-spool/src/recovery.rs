@@ -88,7 +88,9 @@ pub(crate) fn recover(
             None => free.push(candidate),
         }
     }
-    keep_spares(&shared, free);
+    let is_cut = |(number, _): (&u32, &u32)| active.contains_key(number);
+    let may_remove = !ends.cuts.iter().any(is_cut);
+    keep_spares(&shared, free, may_remove);
     let mut recovering = Recovering::new(&shared);
     let (before, cuts) = recovering.read_segments(&active, ends)?;
     let number_max = number_max.max(before.0);
@@ -166,19 +168,20 @@ fn classify(shared: &Shared, candidate: &Candidate) -> Result<Option<(u32, u64)>
     Ok(Some((number, generation)))
 }
 
-/// Free files of the right size are kept for reuse.
-fn keep_spares(shared: &Shared, free: Vec<Candidate>) {
+/// Free files of the right size are kept for reuse. The others are removed, unless one of them may be the only one that
+/// knows a cut (`log/space.rs`).
+fn keep_spares(shared: &Shared, free: Vec<Candidate>, may_remove: bool) {
     let mut spares = lock(&shared.spares);
     for candidate in free {
         let fits = candidate.octets == u64::from(shared.settings.segment_octets);
-        if fits && spares.len() < SPARE_SEGMENTS_MAX {
+        if fits && (spares.len() < SPARE_SEGMENTS_MAX || !may_remove) {
             spares.push(Spare {
                 slot: candidate.slot,
                 file: candidate.file,
                 // Without any valid header: above what a torn one may have been.
                 generation: candidate.headers.first().map_or(2, |h| h.generation),
             });
-        } else if let Err(error) = shared.storage.remove(candidate.slot) {
+        } else if may_remove && let Err(error) = shared.storage.remove(candidate.slot) {
             shared.trouble(format!(
                 "segment file {:08}: cannot be removed: {error}",
                 candidate.slot

@@ -113,15 +113,22 @@ impl Segments {
     }
 
     /// Whether tombstones in the segment are still needed.
-    fn has_needed_tombstones(&self, segment: &Segment) -> bool {
-        !segment.is_swept && segment.targets.keys().any(|target| self.map.contains_key(target))
+    fn has_needed_tombstones(&self, segment: &Segment, is_all_carried: bool) -> bool {
+        let is_carried = segment.is_swept && is_all_carried;
+        !is_carried && segment.targets.keys().any(|target| self.map.contains_key(target))
     }
 
-    /// A segment that can be freed as it is.
-    pub(crate) fn next_to_free(&self) -> Option<u32> {
+    /// A segment that can be freed as it is, among those that `may_go`. Where `is_all_carried` is false, tombstones that
+    /// sweeps carried forward are not durable in their new place.
+    pub(crate) fn next_to_free(
+        &self,
+        may_go: impl Fn(&Segment) -> bool,
+        is_all_carried: bool,
+    ) -> Option<u32> {
         self.map
             .iter()
-            .find(|(_, s)| s.is_unused() && !s.is_stuck && !self.has_needed_tombstones(s))
+            .filter(|(_, s)| s.is_unused() && !s.is_stuck && may_go(s))
+            .find(|(_, s)| !self.has_needed_tombstones(s, is_all_carried))
             .map(|(&number, _)| number)
     }
 

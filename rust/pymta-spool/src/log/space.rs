@@ -54,7 +54,12 @@ impl Log {
         let generation = spare.generation + 1;
         // Durable before the first record is written: a number that a crash makes us forget must not be in any record,
         // because it is used again then.
-        self.write_header(shared, &spare, SegmentState::Active, number, generation)?;
+        if let Err(error) = self.write_header(shared, &spare, SegmentState::Active, number, generation) {
+            // Whatever its header is now, no record will be of that number. It is tried again when its turn comes: a file
+            // that is given up at each try of a disk that stays broken would fill the disk.
+            lock(&shared.spares).push(spare);
+            return Err(error);
+        }
         let segment = Segment::new(spare.file.clone(), spare.slot, generation);
         lock(&shared.core).segments.map.insert(number, segment);
         shared.heal(Health::Full);
@@ -98,7 +103,6 @@ impl Log {
             .file
             .write_at(header.offset(), &[IoSlice::new(&header.encode())]);
         written.and_then(|()| spare.file.sync()).map_err(|error| {
-            // The file is left alone: whatever its header is now, no record will be of that number.
             let slot = spare.slot;
             shared.trouble(format!(
                 "segment file {slot:08}: cannot write its header: {error}"
@@ -109,21 +113,38 @@ impl Log {
         })
     }
 
+    /// Whether a durable header of the log itself has all cuts: that of the current segment has those before it. If not,
+    /// the header of any file may be the only one that knows one of them, so that none may be removed.
+    fn is_every_cut_known(&self) -> bool {
+        self.current.is_some() || self.cuts.is_empty()
+    }
+
     /// Gives empty segments back; true where there were any.
     pub(super) fn release(&mut self, shared: &Shared) -> bool {
         let mut any = false;
+        // What could not be written may be tombstones that a sweep carries.
+        let is_all_carried = !self.retained.iter().any(|item| matches!(item, Item::Done(_)));
+        if !self.is_every_cut_known()
+            && let Some(mut sweep) = self.sweep.take()
+        {
+            sweep.close_moved(&mut lock(&shared.core)); // its segment may be the one that lets the log go on
+        }
         // Each costs a sync; commits must not wait for many.
         for _ in 0..RELEASED_PER_STEP_MAX {
-            let Some((number, segment)) = take_unused(shared) else {
+            let Some((number, segment)) = take_unused(shared, is_all_carried, self.is_every_cut_known())
+            else {
                 break;
             };
+            if !self.release_one(shared, number, segment) {
+                break;
+            }
             any = true;
-            self.release_one(shared, number, segment);
         }
         any
     }
 
-    fn release_one(&mut self, shared: &Shared, number: u32, segment: Segment) {
+    /// False where it could not be freed.
+    fn release_one(&mut self, shared: &Shared, number: u32, segment: Segment) -> bool {
         let spare = Spare {
             slot: segment.slot,
             file: segment.file.clone(),
@@ -131,6 +152,11 @@ impl Log {
         };
         // While the old header counts, so does its content: nobody may rely on it being gone before this is durable.
         let freed = self.write_header(shared, &spare, SegmentState::Free, number, spare.generation);
+        let may_remove = self.is_every_cut_known();
+        if freed.is_err() && !may_remove {
+            lock(&shared.core).segments.map.insert(number, segment);
+            return false;
+        }
         let removed = match freed {
             Ok(()) => Ok(()),
             Err(_) => shared
@@ -149,15 +175,19 @@ impl Log {
                 ..segment
             };
             core.segments.map.insert(number, left_over);
-            return;
+            return false;
         }
         core.index.forget_segment(number);
         drop(core);
         self.cuts.retain(|(cut, _)| *cut != number);
         drop(segment);
-        if !gone {
+        if !may_remove {
+            shared.heal(Health::Full);
+            lock(&shared.spares).push(spare);
+        } else if !gone {
             keep_or_remove(shared, spare);
         }
+        true
     }
 
     /// Octets that can be written before another segment is needed.
@@ -182,9 +212,13 @@ impl Log {
     }
 }
 
-fn take_unused(shared: &Shared) -> Option<(u32, Segment)> {
+/// Takes a segment out of the books that can be freed. Where files may not be removed, it must be one that can be used
+/// again: nobody reads it.
+fn take_unused(shared: &Shared, is_all_carried: bool, may_remove: bool) -> Option<(u32, Segment)> {
     let mut core = lock(&shared.core);
-    let number = core.segments.next_to_free()?;
+    let number = core
+        .segments
+        .next_to_free(|s| may_remove || Arc::strong_count(&s.file) == 1, is_all_carried)?;
     core.segments.map.remove(&number).map(|segment| (number, segment))
 }
 

@@ -22,6 +22,7 @@ PACKAGES = {
     "knotd": "knot",
     "keymgr": "knot",
     "openssl": "openssl",
+    "strace": "strace",
     "unbound": "unbound",
 }
 POLICY_RC_D = Path("/usr/sbin/policy-rc.d")

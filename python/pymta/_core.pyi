@@ -11,9 +11,10 @@ from typing import Literal, Self, final
 # ---- errors --------------------------------------------------------------------------------------------------------
 
 class SpoolError(Exception):
-    """The spool's own trouble; `.temporary` is True where a later try may succeed (disk full, too slow)."""
+    """The spool's own trouble; `.temporary` is True where a later try may succeed, `.full` where there is no room."""
 
     temporary: bool
+    full: bool
 
 class OrderError(Exception):
     """A bug of ours: a method of a session was called in a state that does not allow it."""

@@ -6,10 +6,14 @@ Not a load generator (pymta.load): nothing is sent twice, so whatever arrives tw
 
 import asyncio
 import hashlib
+import itertools
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
 LIMIT_OCTETS = 1 << 16
+COME_BACK_S = 0.05
 SIZES_OCTETS = (200, 1_000, 4_000, 4_000, 8_000, 30_000, 300_000)
 """The last is larger than what the spool keeps in memory, and drawn seldom."""
 
@@ -25,20 +29,29 @@ class Sent:
     """Got their 250."""
     unanswered: set[Key] = field(default_factory=set)
     """The content was on its way when the connection broke: may arrive or not."""
+    refused: set[Key] = field(default_factory=set)
+    """Got a 4yz at the end of their content: the client would come back, so they shall not arrive."""
     deferred_count: int = 0
-    """4yz replies to content: the client would come back."""
+    """4yz replies to any stage."""
+    replies: Counter[str] = field(default_factory=Counter)
+    """Those 4yz replies."""
     messages_accepted: int = 0
 
 
 class Swarm:
-    """Some clients at one server; `run` returns when all connections are broken, or after *stop*."""
+    """
+    Some clients at one server; `run` returns after *stop*, or when all connections are broken and nobody *comes_back*.
+    """
 
-    def __init__(self, port: int, name: str, sent: Sent, random: Random, *, clients: int = 8) -> None:
+    def __init__(
+        self, port: int, name: str, sent: Sent, random: Random, *, clients: int = 8, comes_back: bool = False
+    ) -> None:
         self._port = port
         self._name = name
         self._sent = sent
         self._random = random
         self._clients = clients
+        self._comes_back = comes_back
         self._stopping = False
         self.first_accepted = asyncio.Event()
 
@@ -51,6 +64,13 @@ class Swarm:
         self._stopping = True
 
     async def _client(self, number: int) -> None:
+        names = (f"{self._name}.{number}.{count}" for count in itertools.count(1))
+        await self._session(names)
+        while self._comes_back and not self._stopping:
+            await asyncio.sleep(COME_BACK_S)
+            await self._session(names)
+
+    async def _session(self, names: Iterator[str]) -> None:
         try:
             reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=LIMIT_OCTETS)
         except OSError:
@@ -59,10 +79,8 @@ class Swarm:
             await _reply(reader)
             writer.write(b"EHLO swarm.example.test\r\n")
             await _reply(reader)
-            count = 0
             while not self._stopping:
-                count += 1
-                await self._message(reader, writer, f"{self._name}.{number}.{count}")
+                await self._message(reader, writer, next(names))
         except (OSError, EOFError):
             pass
         finally:
@@ -77,30 +95,34 @@ class Swarm:
         paths = [f"r{n}@d{n}.example" for n in range(3 if random.random() < 0.2 else 1)]
         commands = ["MAIL FROM:<>", *(f"RCPT TO:<{path}>" for path in paths), "DATA", ""]
         writer.write("\r\n".join(commands).encode())
-        for _ in paths:
-            assert 250 == await _reply(reader)
-        assert 250 == await _reply(reader)
-        code = await _reply(reader)
-        if code != 354:
-            sent.deferred_count += 1
+        replies = [await _reply(reader) for _ in range(len(paths) + 2)]
+        if not replies[-1].startswith("354"):
+            # Where MAIL was put off, the rest is out of order.
+            self._deferred(replies[0])
+            await asyncio.sleep(COME_BACK_S)
             return
         keys = {(message_id, path) for path in paths}
         sent.unanswered |= keys
         writer.write(f"Message-ID: <{message_id}>\r\nX-Digest: {digest}\r\n\r\n".encode() + body + b".\r\n")
-        code = await _reply(reader)
+        reply = await _reply(reader)
         sent.unanswered -= keys
-        if code == 250:
+        if reply.startswith("250"):
             sent.accepted |= keys
             sent.messages_accepted += 1
             self.first_accepted.set()
         else:
-            assert 400 <= code <= 499, code
-            sent.deferred_count += 1
+            sent.refused |= keys
+            self._deferred(reply)
+
+    def _deferred(self, reply: str) -> None:
+        assert reply.startswith("4"), reply
+        self._sent.deferred_count += 1
+        self._sent.replies[reply] += 1
 
 
-async def _reply(reader: asyncio.StreamReader) -> int:
-    """The code of the next reply; EOFError where the connection ends instead."""
+async def _reply(reader: asyncio.StreamReader) -> str:
+    """The last line of the next reply; EOFError where the connection ends instead."""
     while True:
         line = await reader.readuntil(b"\r\n")
         if line[3:4] != b"-":
-            return int(line[:3])
+            return line.decode().rstrip()

@@ -9,23 +9,17 @@ PYMTA_CRASH_SEED repeats a run.
 """
 
 import asyncio
-import os
 import sys
 import time
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from random import Random, SystemRandom
-from typing import NamedTuple
+from random import Random
 
 import pytest
 
-from tests.crash.swarm import Key, Sent, Swarm
-from tests.partners.program import Program
-from tests.partners.pymta import PYTHON, Pymta, next_hop
-from tests.partners.waiting import wait_until
+from tests.crash.arrivals import Arrivals, Hop
+from tests.crash.swarm import Sent, Swarm
+from tests.partners.pymta import Pymta, next_hop
 
 ROUNDS = 50
 KILL_S_MIN, KILL_S_MAX = 0.05, 0.7
@@ -41,68 +35,6 @@ READS_ON_S_MAX = 0.25
 
 # The sink may read what was sent just before a kill some time after it: it shares two cores with the load.
 SINK_LAG_S_MAX = 1.0
-
-
-class Arrival(NamedTuple):
-    """One line of the sink."""
-
-    at_s: float
-    spool_id: str
-
-
-@dataclass
-class Arrivals:
-    """What the counting sink wrote down."""
-
-    file: Path
-    by_key: dict[Key, list[Arrival]] = field(default_factory=lambda: defaultdict(list))
-    damaged: list[str] = field(default_factory=list)
-    _read_octets: int = 0
-
-    def read(self) -> "Arrivals":
-        """Take in what is new."""
-        with self.file.open("rb") as stream:
-            stream.seek(self._read_octets)
-            fresh = stream.read()
-        whole = fresh[: fresh.rfind(b"\n") + 1]
-        self._read_octets += len(whole)
-        for line in whole.decode().splitlines():
-            at_ns, message_id, forward_path, spool_id, condition = line.split()
-            self.by_key[message_id, forward_path].append(Arrival(int(at_ns) / 1e9, spool_id))
-            if condition != "ok":
-                self.damaged.append(line)
-        return self
-
-
-class Hop(NamedTuple):
-    """The counting sink."""
-
-    port: int
-    arrivals: Arrivals
-
-
-@pytest.fixture
-def hop(tmp_path: Path) -> Iterator[Hop]:
-    file = tmp_path / "arrivals"
-    file.touch()
-    program = Path(__file__).with_name("counting_sink.py")
-    with Program(
-        sys.executable,
-        program,
-        file,
-        "0.03",
-        output=tmp_path / "port",
-        environment={"PYTHONPATH": str(PYTHON)},
-    ) as running:
-        wait_until(lambda: running.text().endswith("\n"), "the sink told its port")
-        yield Hop(int(running.text()), Arrivals(file))
-
-
-@pytest.fixture
-def random() -> Random:
-    seed = int(os.environ.get("PYMTA_CRASH_SEED") or SystemRandom().randrange(1 << 32))
-    print(f"PYMTA_CRASH_SEED={seed}")
-    return Random(seed)
 
 
 def start(folder: Path, hop: Hop) -> Pymta:

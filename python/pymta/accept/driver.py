@@ -300,7 +300,8 @@ class SmtpDriver(asyncio.Protocol):
             return
         if self._session.waiting_for_decision:
             self._command_at_s = now_s
-            return  # the hook's own limit, and the spool's, end this
+            self._conversation.sweep()
+            return  # a hook has its own limit
         if self._is_silent(now_s):
             self._door.metrics.sessions_timed_out += 1
             self._shut_down(_TIMED_OUT, "timed_out")

@@ -8,7 +8,7 @@ This file is the one place that says 250 to a message, and only after the commit
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Literal, cast
 
 from pymta._core import ContentWriter, Envelope, IncomingMessage, MessageEvent, Reply, Spool, SpoolError
 from pymta.config.settings.limits import LimitsSettings
@@ -36,15 +36,19 @@ _NO_ROOM: Final = Reply(452, "4.3.1", "insufficient storage, try again later")
 class _Pending:
     """A message between `commit` and the spool's answer."""
 
-    __slots__ = ("began_s", "conversation", "held", "message")
+    __slots__ = ("began_s", "committed_s", "conversation", "held", "is_late", "message", "view")
 
     def __init__(
-        self, conversation: "Conversation | None", message: IncomingMessage, began_s: float, held: bool
+        self, conversation: "Conversation", message: IncomingMessage, began_s: float, held: bool
     ) -> None:
-        self.conversation = conversation
+        self.conversation: Conversation | None = conversation
+        self.view = conversation.view
         self.message = message
         self.began_s = began_s
+        self.committed_s = monotonic()
         self.held = held
+        # Its client was told to come back.
+        self.is_late = False
 
 
 class Intake:
@@ -77,12 +81,17 @@ class Intake:
         self._now_ms = now_ms
         self._loop = asyncio.get_running_loop()
         self._pending: dict[int, _Pending] = {}
+        self._late_count = 0
         self._injecting: dict[int, asyncio.Future[str]] = {}
 
     @property
     def pending_count(self) -> int:
         """Messages that wait for the disk."""
         return len(self._pending)
+
+    def admission(self) -> Literal["ok", "full", "slow", "broken"]:
+        """Whether new mail may be accepted: not while the disk still has not taken what was given up for that."""
+        return "slow" if self._late_count else self._spool.admission(self._now_ms())
 
     # ---- mail from a session
 
@@ -186,6 +195,25 @@ class Intake:
         if pending is not None:
             pending.conversation = None
 
+    def give_up_late(self, token: int, commit_s_max: float) -> None:
+        """
+        Tell the client to come back where its message has waited for the disk for longer than *commit_s_max*.
+
+        The commit itself cannot be called back: when it ends, `settle` takes the message out of the spool again.
+        """
+        pending = self._pending[token]
+        conversation, waited_s = pending.conversation, monotonic() - pending.committed_s
+        if conversation is None or waited_s <= commit_s_max:
+            return
+        pending.conversation = None
+        pending.is_late = True
+        self._late_count += 1
+        self._metrics.commits_failed += 1
+        conversation.refuse(
+            _NOT_STORED, stage="message", cause=f"the disk has not taken it in {waited_s:.1f} s"
+        )
+        conversation.committed()
+
     # ---- the spool's answers
 
     def settle(self) -> None:
@@ -194,13 +222,24 @@ class Intake:
             pending = self._pending.pop(token, None)
             if pending is None:
                 self._settle_injection(token, result)
+            elif pending.is_late and self._is_withdrawn(result):
+                self._late_count -= 1
             elif isinstance(result, str):
                 self._accepted(pending, result)
             else:
                 self._not_stored(pending, result)
 
+    def _is_withdrawn(self, result: str | SpoolError) -> bool:
+        """
+        Whether a message that was given up is not in the spool: its client sends it again, so it would arrive twice.
+
+        It is too late for that where the queue has it in hand, or where we end first; then it does arrive twice.
+        """
+        return not isinstance(result, str) or self._spool.drop(result)
+
     def _accepted(self, pending: _Pending, spool_id: str) -> None:
-        conversation, message = pending.conversation, pending.message
+        self._late_count -= pending.is_late
+        conversation, message, view = pending.conversation, pending.message, pending.view
         took_s = monotonic() - pending.began_s
         envelope = message.envelope
         size_octets, recipients = message.size_octets, envelope.recipient_count
@@ -214,9 +253,9 @@ class Intake:
             metrics.messages_held += 1
         self._log.emit(
             Accept(
-                sid="" if conversation is None else conversation.view.id,
+                sid=view.id,
                 spool_id=spool_id,
-                peer="" if conversation is None else conversation.view.peer_address,
+                peer=view.peer_address,
                 reverse_path=envelope.reverse_path_text,
                 recipients=recipients,
                 forward_path=envelope.forward_path_text(0),
@@ -234,7 +273,7 @@ class Intake:
         self._metrics.commits_failed += 1
         conversation = pending.conversation
         if conversation is not None:
-            reply = _NO_ROOM if error.temporary else _NOT_STORED
+            reply = _NO_ROOM if error.full else _NOT_STORED
             conversation.refuse(reply, stage="message", cause=f"spool: {error}")
             conversation.committed()
 

@@ -184,7 +184,7 @@ class Conversation:
     def _mail(self, event: MailEvent) -> None:
         view, door, ask = self._view, self._door, self._policy.on_mail
         view.begin_transaction()
-        admission = door.spool.admission(door.now_ms())
+        admission = door.intake.admission()
         if admission != "ok":
             self.refuse(_ADMISSION[admission], stage="mail", cause=f"spool is {admission}")
         elif ask is None or (answer := ask(view, event.reverse_path, event)) is None:
@@ -332,6 +332,11 @@ class Conversation:
     def committing(self, token: int) -> None:
         """The message is on its way to the disk."""
         self._pending_commit = token
+
+    def sweep(self) -> None:
+        """Look at the time limit of a commit; called about once a second while the session waits."""
+        if self._pending_commit is not None:
+            self._door.intake.give_up_late(self._pending_commit, self._door.limits.commit_s_max)
 
     def committed(self) -> None:
         """Intake has answered the message: go on."""

@@ -259,7 +259,7 @@ class Server:
         """None while new mail is accepted, else the reason."""
         if self.stopping:
             return "stopping"
-        admission = self.spool.admission(self.clock.now_ms())
+        admission = self.intake.admission()
         return None if admission == "ok" else f"the spool is {admission}"
 
     def _policy_trouble(

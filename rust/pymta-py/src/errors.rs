@@ -18,7 +18,7 @@ create_exception!(
     pymta._core,
     SpoolError,
     PyException,
-    "The spool's own trouble; `.temporary` is True where a later try may succeed (disk full, too slow)."
+    "The spool's own trouble; `.temporary` is True where a later try may succeed, `.full` where there is no room."
 );
 
 pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -82,11 +82,12 @@ impl IntoPyErr for pymta_mime::EditError {
 
 impl IntoPyErr for pymta_spool::SpoolError {
     fn into_py_err(self) -> PyErr {
-        let temporary = self.is_temporary();
+        let (temporary, full) = (self.is_temporary(), self.is_full());
         let error = SpoolError::new_err(self.to_string());
         Python::attach(|py| {
-            // Who catches it decides by this; an exception that takes no attribute would be a bug of Python's.
+            // Who catches it decides by these; an exception that takes no attribute would be a bug of Python's.
             let _ = error.value(py).setattr(intern!(py, "temporary"), temporary);
+            let _ = error.value(py).setattr(intern!(py, "full"), full);
         });
         error
     }

@@ -67,6 +67,11 @@ impl SpoolError {
         }
     }
 
+    /// Whether there is no room, and nothing else is wrong.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Full)
+    }
+
     /// Whether the same call may succeed later.
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Full | Self::Slow | Self::Io { .. } | Self::Closed)

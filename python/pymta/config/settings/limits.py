@@ -187,6 +187,15 @@ class LimitsSettings(Section, frozen=True, kw_only=True):
             rfc="5321 §4.5.3.2.5, §4.5.3.2.6",
         ),
     ] = 10 * MINUTE
+    commit_s_max: Annotated[
+        Seconds,
+        Option(
+            "How long a whole message may wait for the disk. Then 451 4.3.0, and so does each MAIL until the disk has "
+            "taken what waits. What it takes after that is thrown away, as its client sends it again.",
+            reader="accept.intake",
+            precedent="clients wait 10 minutes by RFC 5321 §4.5.3.2.6, many of them only 30 s",
+        ),
+    ] = 20
     output_wait_s_max: Annotated[
         Seconds,
         Option(

@@ -34,6 +34,7 @@ FREE_TEXT = {
     "Apache License 2.0": "Apache-2.0",
     "Apache License, Version 2.0": "Apache-2.0",
     "BSD": "BSD-3-Clause",
+    "any-OSI": "MIT",  # apsw: whichever the OSI approved of, so this one
 }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pymta.config.option import Option, Section
+from pymta.config.settings.auth import AuthSettings
 from pymta.config.settings.delivery import DeliverySettings, TlsPolicy
 from pymta.config.settings.directory import DirectorySettings, MailboxesSettings
 from pymta.config.settings.dns import DnsSettings
@@ -27,6 +28,7 @@ from pymta.config.settings.sink import SinkSettings
 from pymta.config.settings.spool import SpoolSettings
 
 __all__ = [
+    "AuthSettings",
     "DeliverySettings",
     "DirectorySettings",
     "DnsSettings",
@@ -74,6 +76,7 @@ class Settings(Section, frozen=True, kw_only=True):
     mailboxes: Annotated[MailboxesSettings, Option("Where accounts' mail is kept.", reader="deliver")] = (
         MailboxesSettings()
     )
+    auth: Annotated[AuthSettings, Option("Logins.", reader="auth")] = AuthSettings()
     policy: Annotated[PolicySettings, Option("The operator's Python.", reader="policy.script")] = (
         PolicySettings()
     )

@@ -1,0 +1,66 @@
+"""
+What the commands `domain`, `account` and `alias` share: the directory opened for changes, and errors in one line.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pymta.cli import place
+
+if TYPE_CHECKING:
+    from pymta.config.settings import Settings
+    from pymta.directory.editor import DirectoryEditor
+
+__all__ = ["editing", "settings_of"]
+
+
+def settings_of(config: Path | None, no_config: bool, data: Path | None) -> Settings:
+    """The settings that the options mean."""
+    return place.find(config, no_config, data).settings
+
+
+@contextmanager
+def editing(settings: Settings) -> Iterator[DirectoryEditor]:
+    """
+    The directory, open for changes; a running server sees them at once, none need be running.
+
+    Raises:
+        click.ClickException: In one line, whatever went wrong.
+    """
+    from pymta.directory.editor import DirectoryEditor
+    from pymta.mail.errors import PymtaError
+
+    if settings.directory.source != "sqlite":
+        raise click.ClickException(
+            f'the directory cannot be changed by commands: [directory] source is "{settings.directory.source}"'
+        )
+    file = settings.directory_file
+    try:
+        _become_owner(file.parent)
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        editor = DirectoryEditor(file)
+        try:
+            yield editor
+        finally:
+            editor.close()
+    except (PymtaError, OSError) as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _become_owner(folder: Path) -> None:
+    """
+    Root works as whom the data belongs to: a file of root's would be one that the server cannot open.
+    """
+    if os.geteuid() != 0 or not folder.is_dir():
+        return
+    owner = folder.stat()
+    if owner.st_uid != 0:
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)

@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import count
 
 from pymta._core import Reply, ServerSettings, Spool
+from pymta.accept.descriptors import Descriptors
 from pymta.accept.intake import Intake
 from pymta.config.settings.limits import LimitsSettings
 from pymta.config.settings.listener import ListenerSettings
@@ -79,6 +80,7 @@ class Door:
         spool: Spool,
         intake: Intake,
         admission: Admission,
+        descriptors: Descriptors,
         log: Log,
         metrics: Metrics,
         now_ms: Callable[[], int],
@@ -95,6 +97,7 @@ class Door:
         self.spool = spool
         self.intake = intake
         self.admission = admission
+        self.descriptors = descriptors
         self.log = log
         self.metrics = metrics
         self.now_ms = now_ms

@@ -102,6 +102,7 @@ class SmtpDriver(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         door = self._door
         self._drivers.add(self)
+        door.descriptors.opened(transport)
         # A client may be gone before it is looked at; then it has no address.
         peer = self._proxied or (transport.get_extra_info("peername") or ("", 0))[:2]
         address, port = _unmapped(peer[0]), peer[1]

@@ -32,6 +32,8 @@ class Listener:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._drivers: set[SmtpDriver] = set()
+        self._bound: socket.socket | None = None
+        self._address = ("", 0)
         self._server: asyncio.Server | None = None
         self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -44,9 +46,7 @@ class Listener:
     @property
     def address(self) -> tuple[str, int]:
         """Where it really listens: the port is chosen by the system where the configuration says 0."""
-        assert self._server is not None, "start comes first"
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return host, port
+        return self._address
 
     @property
     def where(self) -> str:
@@ -86,24 +86,42 @@ class Listener:
 
     async def start(self, bound: socket.socket) -> None:
         """Begin to accept."""
+        self._bound = bound
+        self._address = bound.getsockname()[:2]
+        self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
+        self._door.descriptors.listeners.append(self)
+        await self.resume()
+
+    def pause(self) -> None:
+        """Leave clients to the system's backlog: file descriptors are running out."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    async def resume(self) -> None:
+        """Accept (again)."""
+        if self._bound is None or self._server is not None:
+            return
         context = self._implicit_tls()
         speaks_proxy = bool(self._door.settings.proxy_networks)
         # With a PROXY header before it, TLS begins later, by hand.
         self._server = await self._loop.create_server(
             self._make_proxy if speaks_proxy else self._make_driver,
-            sock=bound,
+            # The loop closes what it is given; ours goes on listening through a pause.
+            sock=self._bound.dup(),
             backlog=self._door.settings.backlog_max,
             ssl=None if speaks_proxy else context,
             ssl_handshake_timeout=self._door.limits.tls_handshake_s_max
             if context and not speaks_proxy
             else None,
         )
-        self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
 
     async def stop(self, grace_s: float) -> None:
         """Accept no more; let messages in progress finish within *grace_s*, tell everybody else to come back."""
-        if self._server is not None:
-            self._server.close()
+        self.pause()
+        if self._bound is not None:
+            self._bound.close()
+            self._bound = None
         if self._sweeper is not None:
             self._sweeper.cancel()
         for driver in tuple(self._drivers):
@@ -147,6 +165,7 @@ class _ProxyHeader(asyncio.Protocol):
         self._task: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._door.descriptors.opened(transport)
         self._transport = cast(asyncio.Transport, transport)
         peer = (transport.get_extra_info("peername") or ("", 0))[0]
         if not self._door.speaks_proxy(peer):

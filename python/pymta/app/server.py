@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pymta._core import Spool
+from pymta.accept.descriptors import Descriptors
 from pymta.accept.door import Admission, Door
 from pymta.accept.intake import Intake
 from pymta.accept.listener import Listener
@@ -39,6 +40,7 @@ from pymta.queue.routing import PolicyRouting
 from pymta.queue.sites import SiteTable
 from pymta.report import ReportSettings
 from pymta.route.router import Router
+from pymta.runtime import open_files
 from pymta.runtime.clock import Clock, SystemClock
 from pymta.tls.server import CertificateFiles, ServerTls
 
@@ -94,6 +96,7 @@ class Server:
         self.spool = self._open_spool()
         self._lookup = open_lookup(settings)
         self.directory = open_directory(settings, self._lookup)
+        self._descriptors = Descriptors(open_files.open_files_max(), in_use=open_files.in_use, log=self.log)
         hostname = settings.server.hostname.name
         self.intake = Intake(
             self.spool,
@@ -179,6 +182,7 @@ class Server:
             spool=self.spool,
             intake=self.intake,
             admission=self._admission,
+            descriptors=self._descriptors,
             log=self.log,
             metrics=self.metrics,
             now_ms=self.clock.now_ms,
@@ -259,6 +263,8 @@ class Server:
         """None while new mail is accepted, else the reason."""
         if self.stopping:
             return "stopping"
+        if self._descriptors.are_scarce:
+            return "file descriptors are running out"
         admission = self.intake.admission()
         return None if admission == "ok" else f"the spool is {admission}"
 
@@ -279,6 +285,7 @@ class Server:
             return
         grace_s = float(self.settings.server.shutdown_grace_s)
         began = time.monotonic()
+        self._descriptors.close()
         await asyncio.gather(*(listener.stop(grace_s) for listener in self.listeners))
         left_s = max(grace_s - (time.monotonic() - began), 0.5)
         await self.manager.stop(left_s)

@@ -313,6 +313,14 @@ class IncomingMessage:
     @staticmethod
     def from_content(spool: Spool, envelope: Envelope, content: bytes) -> IncomingMessage:
         """A message that the server itself makes (an Injection); *content* has CRLF lines."""
+    @staticmethod
+    def from_message(
+        spool: Spool, envelope: Envelope, message: QueuedMessage, fields: Sequence[tuple[str, str]] = ...
+    ) -> IncomingMessage:
+        """
+        A message that is in a spool once more, for other recipients, with *fields* on top. OSError where it cannot be
+        read. Takes as long as the message is large: not on the loop's thread for a large one.
+        """
     envelope: Envelope
     @property
     def size_octets(self) -> int: ...
@@ -398,7 +406,10 @@ class QueuedMessage:
     def status(self, index: int) -> tuple[str, str]:
         """(state, last reply) of a recipient: pending (never tried), deferred, delayed, delivered, failed, expired or dropped."""
     def header_section(self) -> bytes: ...
-    def content(self, octets_max: int) -> bytes: ...
+    def fields(self, name: str) -> list[bytes]:
+        """The fields of that name, from the top, unfolded, without the name."""
+    def content(self, octets_max: int, *, offset: int = 0) -> bytes:
+        """At most *octets_max* octets of the content from *offset* on; empty at its end."""
 
 RecipientState = Literal["delivered", "deferred", "delayed", "failed", "expired", "dropped"]
 """What `record` and `settle` take; "deferred" and "delayed" (deferred, and its delay was reported) stay pending."""
@@ -478,6 +489,49 @@ class Spool:
 
 def dump_segment(path: str) -> list[str]:
     """A segment file as readable lines, as a start would see it (what counts, what is damaged); OSError where it cannot be read."""
+
+# ---- mailboxes (pymta-maildir) --------------------------------------------------------------------------------------
+
+@final
+class MaildirStore:
+    """
+    The Maildirs below one folder. Deliveries that wait at the same time share their syncs.
+
+    A *mailbox* is a path below that folder, `example.org/user`; a *folder* is one of Maildir++, `Lists.pymta`, None for
+    the inbox. ValueError where either could lead elsewhere.
+    """
+
+    def __new__(cls, folder: str, *, hostname: str, process: int) -> Self:
+        """OSError where *folder* cannot be used; its last component is made. *process* tells names of several apart."""
+    @property
+    def wake_fd(self) -> int:
+        """An eventfd that becomes readable when `completions` has something. `drain_wake` resets it."""
+    def drain_wake(self) -> None: ...
+    def deliver(
+        self,
+        message: QueuedMessage,
+        recipient: int,
+        mailbox: str,
+        *,
+        now_ms: int,
+        folder: str | None = None,
+        makes_folder: bool = False,
+        flags: str = "",
+        quota_octets: int | None = None,
+        quota_messages: int | None = None,
+    ) -> int:
+        """
+        Deliver to one recipient (its index), with Return-Path and Delivered-To on top. Returns the token that
+        `completions` answers. A folder that is missing is made, or else the inbox is taken.
+        """
+    def completions(self) -> list[tuple[int, Literal["delivered", "over_quota", "failed"], str]]:
+        """The deliveries that ended since the last call: token, what became of it, name of the file or the cause."""
+    def entries(self, mailbox: str, folder: str | None = None) -> list[tuple[str, str, bool, int]]:
+        """(name of the file, flags, whether it is in `new`, octets) in order of name; none where there is no mailbox."""
+    def usage(self, mailbox: str) -> tuple[int, int]:
+        """Octets and messages that count against its quota: all but those in Trash or marked as deleted. Counts files."""
+    def close(self) -> None:
+        """Deliver what waits, stop the threads. Idempotent."""
 
 # ---- SMTP and LMTP, client side (pymta-smtp::client) ---------------------------------------------------------------
 

@@ -60,6 +60,8 @@ pub struct Delivery {
     pub mailbox: MailboxPath,
     /// Into which folder; None is the inbox.
     pub folder: Option<FolderName>,
+    /// What is done where that folder is missing: make it, or deliver into the inbox.
+    pub makes_folder: bool,
     /// Whole header fields with CRLF, which go on top: Return-Path, Delivered-To.
     pub fields: Vec<u8>,
     /// The message.
@@ -83,7 +85,7 @@ pub struct Delivered {
 }
 
 /// A delivery that waits.
-pub(crate) struct Job {
+pub(crate) struct Order {
     pub(crate) token: u64,
     pub(crate) delivery: Delivery,
     pub(crate) now: UnixMs,
@@ -138,17 +140,17 @@ impl<'a, F: Files> Batch<'a, F> {
     }
 
     /// Delivers all; an answer for each, in their order.
-    pub(crate) fn run(mut self, jobs: &[Job]) -> Vec<(u64, Outcome)> {
-        let mut outcomes: Vec<Option<Outcome>> = jobs.iter().map(|_| None).collect();
+    pub(crate) fn run(mut self, orders: &[Order]) -> Vec<(u64, Outcome)> {
+        let mut outcomes: Vec<Option<Outcome>> = orders.iter().map(|_| None).collect();
         let mut written = Vec::new();
-        for (at, job) in jobs.iter().enumerate() {
-            match self.write(at, job) {
+        for (at, order) in orders.iter().enumerate() {
+            match self.write(at, order) {
                 Ok(one) => written.push(one),
                 Err(error) => outcomes[at] = Some(Err(error)),
             }
         }
         let written = self.sync_files(written, &mut outcomes);
-        let named = self.name(written, jobs, &mut outcomes);
+        let named = self.name(written, orders, &mut outcomes);
         let named = self.sync_folders(named, &mut outcomes);
         for one in named {
             outcomes[one.at] = Some(Ok(Delivered {
@@ -157,26 +159,30 @@ impl<'a, F: Files> Batch<'a, F> {
             }));
         }
         self.note_usage();
-        jobs.iter()
+        orders
+            .iter()
             .zip(outcomes)
-            .map(|(job, outcome)| (job.token, outcome.unwrap_or(Err(MaildirError::Closed))))
+            .map(|(order, outcome)| (order.token, outcome.unwrap_or(Err(MaildirError::Closed))))
             .collect()
     }
 
     // ---- open, write
 
-    fn write(&mut self, at: usize, job: &Job) -> Result<Written<F>, MaildirError> {
-        let delivery = &job.delivery;
-        let place = (delivery.mailbox.clone(), delivery.folder.clone());
-        self.open(&place, job)?;
+    fn write(&mut self, at: usize, order: &Order) -> Result<Written<F>, MaildirError> {
+        let delivery = &order.delivery;
+        let mut place = (delivery.mailbox.clone(), delivery.folder.clone());
+        if !self.open(&place, order)? {
+            place.1 = None;
+            self.open(&place, order)?;
+        }
         let folder = &self.folders[&place];
-        let mut unique = self.host.unique(job.now, job.number);
+        let mut unique = self.host.unique(order.now, order.number);
         let mut tries = 0;
         let file = loop {
             match self.files.create(&folder.tmp, &unique) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < NAME_TRIES_MAX => {
                     tries += 1;
-                    unique = self.host.unique(UnixMs(job.now.0 + tries), job.number);
+                    unique = self.host.unique(UnixMs(order.now.0 + tries), order.number);
                 }
                 outcome => break outcome.map_err(MaildirError::io("create a file"))?,
             }
@@ -194,7 +200,7 @@ impl<'a, F: Files> Batch<'a, F> {
         };
         let fits = self
             .fill(&mut one, delivery)
-            .and_then(|()| self.charge(&one, job));
+            .and_then(|()| self.charge(&one, order));
         if let Err(error) = fits {
             self.discard(&one);
             return Err(error);
@@ -202,9 +208,10 @@ impl<'a, F: Files> Batch<'a, F> {
         Ok(one)
     }
 
-    fn open(&mut self, place: &Place, job: &Job) -> Result<(), MaildirError> {
+    /// Opens a place; false where it is a folder that is missing and shall not be made.
+    fn open(&mut self, place: &Place, order: &Order) -> Result<bool, MaildirError> {
         if self.folders.contains_key(place) {
-            return Ok(());
+            return Ok(true);
         }
         let opening = MaildirError::io("open the mailbox");
         let account = match self.accounts.entry(place.0.clone()) {
@@ -214,18 +221,24 @@ impl<'a, F: Files> Batch<'a, F> {
                     Ok(mailbox) => mailbox,
                     Err(error) => return Err(opening(error)),
                 },
-                quota: job.delivery.quota,
+                quota: order.delivery.quota,
                 usage: None,
                 is_counted: false,
                 added_octets: 0,
                 added_messages: 0,
             }),
         };
+        if let Some(name) = place.1.as_ref().filter(|_| !order.delivery.makes_folder) {
+            match self.files.open_folder(&account.mailbox, name.on_disk()) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                _ => {}
+            }
+        }
         let folder = open_for_delivery(self.files, &account.mailbox, place.1.as_ref())
             .map_err(MaildirError::io("open the folder"))?;
-        (self.opened)(self.files, place, &folder, job.now);
+        (self.opened)(self.files, place, &folder, order.now);
         self.folders.insert(place.clone(), folder);
-        Ok(())
+        Ok(true)
     }
 
     /// Writes the message, and notes its sizes.
@@ -264,9 +277,9 @@ impl<'a, F: Files> Batch<'a, F> {
     // ---- quota
 
     /// Counts a message against its account's quota, or says that it does not fit.
-    fn charge(&mut self, one: &Written<F>, job: &Job) -> Result<(), MaildirError> {
+    fn charge(&mut self, one: &Written<F>, order: &Order) -> Result<(), MaildirError> {
         let file_octets = one.name.file_octets.unwrap_or(0);
-        let quota = job.delivery.quota;
+        let quota = order.delivery.quota;
         let Some(account) = self.accounts.get_mut(&one.place.0) else {
             return Err(MaildirError::Closed); // `open` came first
         };
@@ -279,7 +292,7 @@ impl<'a, F: Files> Batch<'a, F> {
             let used = match account.usage {
                 Some(usage) => usage,
                 None => {
-                    let known = usage_for(self.files, &account.mailbox, quota, file_octets, job.now)
+                    let known = usage_for(self.files, &account.mailbox, quota, file_octets, order.now)
                         .map_err(MaildirError::io("count what the mailbox holds"))?;
                     account.is_counted = known.is_counted;
                     known.usage
@@ -376,13 +389,13 @@ impl<'a, F: Files> Batch<'a, F> {
     fn name(
         &mut self,
         written: Vec<Written<F>>,
-        jobs: &[Job],
+        orders: &[Order],
         outcomes: &mut [Option<Outcome>],
     ) -> Vec<Written<F>> {
         let mut named = Vec::new();
         for mut one in written {
-            let job = &jobs[one.at];
-            match self.name_one(&mut one, job) {
+            let order = &orders[one.at];
+            match self.name_one(&mut one, order) {
                 Ok(()) => named.push(one),
                 Err(error) => {
                     self.discard(&one);
@@ -397,7 +410,7 @@ impl<'a, F: Files> Batch<'a, F> {
         named
     }
 
-    fn name_one(&self, one: &mut Written<F>, job: &Job) -> io::Result<()> {
+    fn name_one(&self, one: &mut Written<F>, order: &Order) -> io::Result<()> {
         let folder = &self.folders[&one.place];
         let mut tries = 0;
         loop {
@@ -407,7 +420,7 @@ impl<'a, F: Files> Batch<'a, F> {
             match renamed {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < NAME_TRIES_MAX => {
                     tries += 1;
-                    one.name.unique = self.host.unique(UnixMs(job.now.0 + tries), job.number);
+                    one.name.unique = self.host.unique(UnixMs(order.now.0 + tries), order.number);
                 }
                 outcome => return outcome,
             }

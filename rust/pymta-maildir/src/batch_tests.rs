@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use pymta_types::UnixMs;
 
 use crate::MaildirError;
-use crate::batch::{Batch, Content, Delivery, Job, LineEndings};
+use crate::batch::{Batch, Content, Delivery, LineEndings, Order};
 use crate::name::{Flags, Host, MessageName};
 use crate::path::{FolderName, MailboxPath};
 use crate::quota::{Ledger, Quota, Usage};
@@ -33,6 +33,7 @@ pub(crate) fn delivery(account: &str, content: &str) -> Delivery {
     Delivery {
         mailbox: MailboxPath::new(["example.test", account]).unwrap(),
         folder: None,
+        makes_folder: true,
         fields: format!("Delivered-To: {account}@example.test\r\n").into_bytes(),
         content: Arc::new(Octets(content.as_bytes().to_vec(), 5)),
         quota: Quota::default(),
@@ -41,8 +42,8 @@ pub(crate) fn delivery(account: &str, content: &str) -> Delivery {
     }
 }
 
-fn job(token: u64, delivery: Delivery) -> Job {
-    Job {
+fn order(token: u64, delivery: Delivery) -> Order {
+    Order {
         token,
         delivery,
         now: NOW,
@@ -50,8 +51,8 @@ fn job(token: u64, delivery: Delivery) -> Job {
     }
 }
 
-fn run(files: &Sim, jobs: &[Job]) -> Vec<(u64, Result<crate::Delivered, MaildirError>)> {
-    Batch::new(files, &Host::new("mail.example.test", 1), &|_, _, _, _| {}).run(jobs)
+fn run(files: &Sim, orders: &[Order]) -> Vec<(u64, Result<crate::Delivered, MaildirError>)> {
+    Batch::new(files, &Host::new("mail.example.test", 1), &|_, _, _, _| {}).run(orders)
 }
 
 /// What readers of an account see: name and octets, of the inbox and of the folder Junk.
@@ -65,7 +66,10 @@ fn visible(files: &Sim, account: &str) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn a_message_is_in_new_with_its_fields_its_sizes_and_unix_lines() {
     let files = Sim::new(1);
-    let outcomes = run(&files, &[job(7, delivery("ann", "Subject: x\r\n\r\nhello\r\n"))]);
+    let outcomes = run(
+        &files,
+        &[order(7, delivery("ann", "Subject: x\r\n\r\nhello\r\n"))],
+    );
 
     let text = "Delivered-To: ann@example.test\nSubject: x\n\nhello\n";
     let found = visible(&files, "ann");
@@ -85,7 +89,7 @@ fn content_that_is_no_lines_is_not_touched() {
     let mut binary = delivery("ann", "a\r\n\r\nb\nc\rd\r\n");
     binary.line_endings = LineEndings::AsTheyAre;
     binary.fields = Vec::new();
-    run(&files, &[job(1, binary)]);
+    run(&files, &[order(1, binary)]);
 
     let found = visible(&files, "ann");
     assert_eq!(found[0].1, b"a\r\n\r\nb\nc\rd\r\n");
@@ -100,13 +104,29 @@ fn flags_put_it_into_cur_and_a_folder_below_the_mailbox() {
     seen.flags = Flags::parse("SF");
     let mut junk = delivery("ann", "y\r\n");
     junk.folder = Some(FolderName::new("Junk").unwrap());
-    run(&files, &[job(1, seen), job(2, junk)]);
+    run(&files, &[order(1, seen), order(2, junk)]);
 
     let cur = files.look(&["example.test", "ann", "cur"]);
     assert!(cur[0].0.ends_with(":2,FS"), "{}", cur[0].0);
     assert_eq!(files.look(&["example.test", "ann", ".Junk", "new"]).len(), 1);
     let marks = files.look(&["example.test", "ann", ".Junk"]);
     assert_eq!(marks, [("maildirfolder".to_owned(), Vec::new())]);
+}
+
+#[test]
+fn a_folder_that_is_missing_and_not_to_be_made_leaves_it_in_the_inbox() {
+    let files = Sim::new(1);
+    let into_junk = |token, makes_folder| {
+        let mut one = delivery("ann", "x\r\n");
+        one.folder = Some(FolderName::new("Junk").unwrap());
+        one.makes_folder = makes_folder;
+        order(token, one)
+    };
+    run(&files, &[into_junk(1, false)]);
+    assert_eq!(files.look(&["example.test", "ann", "new"]).len(), 1);
+    run(&files, &[into_junk(2, true)]);
+    run(&files, &[into_junk(3, false)]);
+    assert_eq!(files.look(&["example.test", "ann", ".Junk", "new"]).len(), 2);
 }
 
 #[test]
@@ -119,7 +139,7 @@ fn a_quota_admits_what_fits_and_writes_down_what_is_used() {
     let within = |account: &str, token| {
         let mut one = delivery(account, "0123456789\r\n");
         one.quota = quota;
-        job(token, one)
+        order(token, one)
     };
     // 31 octets of the field, 11 of the content: one fits, two do not.
     let outcomes = run(&files, &[within("ann", 1), within("ann", 2), within("bob", 3)]);
@@ -147,7 +167,7 @@ fn a_quota_admits_what_fits_and_writes_down_what_is_used() {
     let mut trash = delivery("ann", "0123456789\r\n");
     trash.folder = Some(FolderName::new("Trash").unwrap());
     trash.quota = quota;
-    let outcomes = run(&files, &[job(4, trash), job(5, delivery("ann", "x"))]);
+    let outcomes = run(&files, &[order(4, trash), order(5, delivery("ann", "x"))]);
     assert!(outcomes.iter().all(|(_, outcome)| outcome.is_ok()));
     assert_eq!(
         ledger(&files).usage,
@@ -161,13 +181,13 @@ fn a_quota_admits_what_fits_and_writes_down_what_is_used() {
 #[test]
 fn a_ledger_that_is_wrong_is_mended_before_a_message_is_refused() {
     let files = Sim::new(1);
-    run(&files, &[job(1, delivery("ann", "x\r\n"))]);
+    run(&files, &[order(1, delivery("ann", "x\r\n"))]);
     let mut one = delivery("ann", "y\r\n");
     one.quota = Quota {
         octets: Some(100),
         messages: Some(5),
     };
-    run(&files, &[job(2, one)]);
+    run(&files, &[order(2, one)]);
     crate::files::Files::append(&files, &folder(&files), "maildirsize", b"1000 1\n").unwrap();
 
     let mut one = delivery("ann", "z\r\n");
@@ -175,7 +195,7 @@ fn a_ledger_that_is_wrong_is_mended_before_a_message_is_refused() {
         octets: Some(100),
         messages: Some(5),
     };
-    let outcomes = run(&files, &[job(3, one)]);
+    let outcomes = run(&files, &[order(3, one)]);
 
     assert!(outcomes[0].1.is_ok(), "{:?}", outcomes[0].1);
     let ledger = Ledger::parse(&files.look(&["example.test", "ann"])[0].1).unwrap();
@@ -194,10 +214,14 @@ fn folder(files: &Sim) -> usize {
     files.open_folder(&domain, "ann").unwrap()
 }
 
-/// Random jobs for some accounts, and what each would leave.
-fn random_jobs(random: &mut Random, first: u64, count: usize) -> (Vec<Job>, BTreeMap<u64, (String, String)>) {
+/// Random orders for some accounts, and what each would leave.
+fn random_orders(
+    random: &mut Random,
+    first: u64,
+    count: usize,
+) -> (Vec<Order>, BTreeMap<u64, (String, String)>) {
     let mut expected = BTreeMap::new();
-    let mut jobs = Vec::new();
+    let mut orders = Vec::new();
     for number in 0..count as u64 {
         let token = first + number;
         let account = ACCOUNTS[random.below(ACCOUNTS.len())];
@@ -213,9 +237,9 @@ fn random_jobs(random: &mut Random, first: u64, count: usize) -> (Vec<Job>, BTre
         }
         let text = format!("Delivered-To: {account}@example.test\n{body}");
         expected.insert(token, (account.to_owned(), text));
-        jobs.push(job(token, one));
+        orders.push(order(token, one));
     }
-    (jobs, expected)
+    (orders, expected)
 }
 
 /// Every visible file is a whole message that somebody delivered; returns how often each is there.
@@ -241,12 +265,12 @@ proptest! {
     fn what_was_answered_survives_any_crash(seed in any::<u64>(), at in 0usize..260, count in 1usize..12) {
         let files = Sim::new(seed);
         let mut random = Random::new(seed ^ 0x5eed);
-        let (first, mut expected) = random_jobs(&mut random, 1, 3);
+        let (first, mut expected) = random_orders(&mut random, 1, 3);
         let mut answered: Vec<u64> = delivered(&run(&files, &first));
-        let (jobs, more) = random_jobs(&mut random, 100, count);
+        let (orders, more) = random_orders(&mut random, 100, count);
         expected.extend(more);
         files.end_power_at(at);
-        let outcomes = run(&files, &jobs);
+        let outcomes = run(&files, &orders);
         let _ = files.has_power();
         answered.extend(delivered(&outcomes));
         files.crash();
@@ -262,9 +286,9 @@ proptest! {
     #[test]
     fn what_failed_is_not_there(seed in any::<u64>(), one_in in 4usize..40, count in 1usize..12) {
         let files = Sim::new(seed);
-        let (jobs, expected) = random_jobs(&mut Random::new(seed), 1, count);
+        let (orders, expected) = random_orders(&mut Random::new(seed), 1, count);
         files.fail_one_in(one_in);
-        let outcomes = run(&files, &jobs);
+        let outcomes = run(&files, &orders);
         files.fail_one_in(0);
 
         let found = check_visible(&files, &expected);
@@ -283,11 +307,11 @@ proptest! {
         let files = Sim::new(seed);
         let mut random = Random::new(seed);
         for number in 0..batches {
-            let (mut jobs, _) = random_jobs(&mut random, number as u64 * 100, 6);
-            for job in &mut jobs {
-                job.delivery.quota = Quota { octets: Some(2000), messages: Some(30) };
+            let (mut orders, _) = random_orders(&mut random, number as u64 * 100, 6);
+            for order in &mut orders {
+                order.delivery.quota = Quota { octets: Some(2000), messages: Some(30) };
             }
-            run(&files, &jobs);
+            run(&files, &orders);
         }
         for account in ACCOUNTS {
             let files_there = files.look(&["example.test", account]);

@@ -10,7 +10,7 @@ use std::thread::{Builder, JoinHandle};
 use pymta_types::UnixMs;
 
 use crate::MaildirError;
-use crate::batch::{Batch, Delivered, Delivery, Job, Place};
+use crate::batch::{Batch, Delivered, Delivery, Order, Place};
 use crate::files::{Disk, Files};
 use crate::lock::lock;
 use crate::mailbox::{Entry, OpenFolder, entries, find_mailbox, sweep_tmp};
@@ -33,7 +33,7 @@ pub type Completion = (u64, Result<Delivered, MaildirError>);
 
 #[derive(Default)]
 struct Waiting {
-    jobs: VecDeque<Job>,
+    orders: VecDeque<Order>,
     is_closing: bool,
     next_token: u64,
 }
@@ -103,7 +103,7 @@ impl Store {
             (self.shared.waker)();
             return token;
         }
-        waiting.jobs.push_back(Job {
+        waiting.orders.push_back(Order {
             token,
             delivery,
             now,
@@ -165,9 +165,9 @@ impl Drop for Store {
 }
 
 fn work<F: Files>(shared: &Shared<F>) {
-    while let Some(jobs) = take(shared) {
-        let tokens: Vec<u64> = jobs.iter().map(|job| job.token).collect();
-        let run = std::panic::AssertUnwindSafe(|| run_batch(shared, &jobs));
+    while let Some(orders) = take(shared) {
+        let tokens: Vec<u64> = orders.iter().map(|order| order.token).collect();
+        let run = std::panic::AssertUnwindSafe(|| run_batch(shared, &orders));
         let ended = std::panic::catch_unwind(run).unwrap_or_else(|_| {
             // A bug of ours: what was in the batch is tried again, and the thread goes on.
             let failed = |token| {
@@ -188,12 +188,12 @@ fn work<F: Files>(shared: &Shared<F>) {
 }
 
 /// All that waits, up to a batch; None when it is closed and nothing waits.
-fn take<F>(shared: &Shared<F>) -> Option<Vec<Job>> {
+fn take<F>(shared: &Shared<F>) -> Option<Vec<Order>> {
     let mut waiting = lock(&shared.waiting);
     loop {
-        if !waiting.jobs.is_empty() {
-            let count = waiting.jobs.len().min(BATCH_MAX);
-            return Some(waiting.jobs.drain(..count).collect());
+        if !waiting.orders.is_empty() {
+            let count = waiting.orders.len().min(BATCH_MAX);
+            return Some(waiting.orders.drain(..count).collect());
         }
         if waiting.is_closing {
             return None;
@@ -205,7 +205,7 @@ fn take<F>(shared: &Shared<F>) -> Option<Vec<Job>> {
     }
 }
 
-fn run_batch<F: Files>(shared: &Shared<F>, jobs: &[Job]) -> Vec<Completion> {
+fn run_batch<F: Files>(shared: &Shared<F>, orders: &[Order]) -> Vec<Completion> {
     let sweep = |files: &F, place: &Place, folder: &OpenFolder<F>, now| {
         let mut hasher = DefaultHasher::new();
         place.hash(&mut hasher);
@@ -218,5 +218,5 @@ fn run_batch<F: Files>(shared: &Shared<F>, jobs: &[Job]) -> Vec<Completion> {
             sweep_tmp(files, &folder.tmp, now);
         }
     };
-    Batch::new(&shared.files, &shared.host, &sweep).run(jobs)
+    Batch::new(&shared.files, &shared.host, &sweep).run(orders)
 }

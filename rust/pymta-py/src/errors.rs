@@ -3,7 +3,7 @@
 
 use pymta_types::{AddressError, ReplyError, SpoolIdError};
 use pyo3::create_exception;
-use pyo3::exceptions::{PyException, PyValueError};
+use pyo3::exceptions::{PyException, PyOSError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 
@@ -90,6 +90,16 @@ impl IntoPyErr for pymta_spool::SpoolError {
             let _ = error.value(py).setattr(intern!(py, "full"), full);
         });
         error
+    }
+}
+
+impl IntoPyErr for pymta_maildir::MaildirError {
+    fn into_py_err(self) -> PyErr {
+        match self {
+            Self::BadName { .. } => PyValueError::new_err(self.to_string()),
+            Self::Io { doing, error } => PyOSError::new_err(format!("{doing}: {error}")),
+            other => OrderError::new_err(other.to_string()),
+        }
     }
 }
 

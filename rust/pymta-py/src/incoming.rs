@@ -3,6 +3,7 @@
 //! Only the header section can be changed, and it is copied once. The body stays where it is; what looks into it
 //! (`parts`, `content`) reads a bounded piece on demand.
 
+use std::io;
 use std::sync::Arc;
 
 use pymta_mime::{HeaderLimits, HeaderSection, Part, PartLimits, Peer, Protocol, Received, Structure};
@@ -13,12 +14,15 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::errors::{OrPyErr, OrderError};
-use crate::spool::{PyContentWriter, PySpool};
+use crate::spool::{PyContentWriter, PyQueuedMessage, PySpool};
 use crate::types::PyEnvelope;
 
 /// Content that `parts` looks at; what lies beyond is not looked into. Twice the usual limit of attachments that
 /// policies care about, and small against the memory of a server that holds a few such messages at once.
 const PARTS_OCTETS_MAX: usize = 32 << 20;
+
+/// A message is copied in pieces of this size.
+const COPY_OCTETS: usize = 256 << 10;
 
 pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<PyPart>()?;
@@ -130,6 +134,33 @@ impl PyIncomingMessage {
         let mut writer = spool.new_writer();
         writer.write(content);
         Ok(Self::of(writer, envelope))
+    }
+
+    /// Reads the message piece by piece, so that a large one never is in memory as a whole.
+    #[staticmethod]
+    #[pyo3(signature = (spool, envelope, message, fields=Vec::new()))]
+    fn from_message(
+        py: Python<'_>,
+        spool: &PySpool,
+        envelope: Py<PyEnvelope>,
+        message: &PyQueuedMessage,
+        fields: Vec<(String, String)>,
+    ) -> PyResult<Self> {
+        let mut writer = spool.new_writer();
+        py.detach(|| -> io::Result<()> {
+            let (mut offset, mut piece) = (0u64, Vec::new());
+            while message.message.read_at(offset, &mut piece, COPY_OCTETS)? > 0 {
+                offset += piece.len() as u64;
+                writer.write(&piece);
+                piece.clear();
+            }
+            Ok(())
+        })?;
+        let mut copy = Self::of(writer, envelope);
+        for (name, value) in fields.iter().rev() {
+            copy.section.prepend(name, value).or_py_err()?;
+        }
+        Ok(copy)
     }
 
     #[setter]

@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 mod client;
 mod errors;
 mod incoming;
+mod maildir;
 mod server;
 mod spool;
 mod types;
@@ -22,5 +23,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     server::register(m)?;
     spool::register(m)?;
     incoming::register(m)?;
+    maildir::register(m)?;
     Ok(())
 }

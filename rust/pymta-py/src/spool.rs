@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
+use pymta_mime::{HeaderLimits, HeaderSection};
 use pymta_smtp::client::Content;
 use pymta_spool::{
     Admission, ContentWriter, Filter, Note, Outcome, Settings, Spool, SpoolError, State, StoredMessage,
@@ -187,11 +188,23 @@ impl PyQueuedMessage {
         PyBytes::new(py, &self.message.header_section)
     }
 
-    fn content<'py>(&self, py: Python<'py>, octets_max: usize) -> PyResult<Bound<'py, PyBytes>> {
+    fn fields<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyList>> {
+        let limits = HeaderLimits {
+            section_octets_max: usize::MAX, // it was within the limits when it was accepted
+            fields_max: usize::MAX,
+        };
+        let section = HeaderSection::scan(&self.message.header_section, limits);
+        let values = section.fields(name).map(|value| PyBytes::new(py, &value));
+        PyList::new(py, values.collect::<Vec<_>>())
+    }
+
+    #[pyo3(signature = (octets_max, *, offset=0))]
+    fn content<'py>(&self, py: Python<'py>, octets_max: usize, offset: u64) -> PyResult<Bound<'py, PyBytes>> {
         let mut out = Vec::new();
         while out.len() < octets_max {
             let room = octets_max - out.len();
-            if self.message.read_at(out.len() as u64, &mut out, room)? == 0 {
+            let at = offset.saturating_add(out.len() as u64);
+            if self.message.read_at(at, &mut out, room)? == 0 {
                 break;
             }
         }

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.our_sink import OurSink
 from tests.partners.ca import CertificateAuthority
-from tests.partners.pymta import Pymta
+from tests.partners.pymta import PYTHON, Pymta
 
 
 @pytest.fixture
@@ -59,3 +59,12 @@ def our_sink(start_sink: Callable[..., OurSink]) -> OurSink:
 def authority(tmp_path: Path) -> CertificateAuthority:
     """An authority that nobody trusts but who is told to."""
     return CertificateAuthority(tmp_path)
+
+
+@pytest.fixture
+def without_uvloop(tmp_path: Path) -> dict[str, str]:
+    """An environment in which uvloop cannot be imported."""
+    folder = tmp_path / "without-uvloop"
+    folder.mkdir()
+    (folder / "uvloop.py").write_text("raise ImportError('not here')\n", encoding="utf-8")
+    return {"PYTHONPATH": f"{folder}:{PYTHON}"}

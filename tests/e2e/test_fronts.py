@@ -5,6 +5,7 @@ Clients behind a front: XCLIENT and PROXY are believed of networks that are name
 """
 
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ import pytest
 
 from tests.e2e.our_sink import OurSink
 from tests.e2e.wire import Wire
+from tests.partners.ca import CertificateAuthority
 from tests.partners.pymta import Pymta, next_hop
 
 FRONT, ANYBODY = "127.0.0.2", "127.0.0.1"
@@ -123,3 +125,53 @@ def test_a_front_that_sends_no_header_is_cut(start_pymta: Callable[..., Pymta], 
         assert front.is_closed()
 
     assert FRONT == server.wait_event("refuse", stage="connect")["peer"]
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+@pytest.mark.parametrize("header", [V1, V2], ids=["v1", "v2"])
+def test_a_front_may_send_the_handshake_in_one_segment_with_its_header(
+    start_pymta: Callable[..., Pymta],
+    authority: CertificateAuthority,
+    without_uvloop: dict[str, str],
+    header: bytes,
+    loop: str,
+) -> None:
+    """
+    A TLS client speaks first, so balancers have its ClientHello before they have sent their header.
+    """
+    issued = authority.issue("mail.example.test")
+    server = start_pymta(
+        listener={
+            "proxy_networks": [f"{FRONT}/32"],
+            "tls": "implicit",
+            "certificate_file": issued.certificate_file,
+            "key_file": issued.key_file,
+        },
+        environment=without_uvloop if loop == "asyncio" else {},
+    )
+    context = ssl.create_default_context(cafile=str(authority.ca_file))
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_hostname="mail.example.test")
+
+    with socket.create_connection(("127.0.0.1", server.port), 15, source_address=(FRONT, 0)) as front:
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        front.sendall(header + outgoing.read())
+
+        def heard(step: Callable[[], bytes | None]) -> bytes:
+            while True:
+                try:
+                    return step() or b""
+                except ssl.SSLWantReadError:
+                    front.sendall(outgoing.read())
+                    octets = front.recv(65536)
+                    assert octets, "the server has hung up"
+                    incoming.write(octets)
+
+        heard(tls.do_handshake)
+        tls.write(b"EHLO client.example.net\r\nQUIT\r\n")
+        front.sendall(outgoing.read())
+        greeting = heard(lambda: tls.read(65536))
+
+    assert greeting.startswith(b"220 mail.example.test ")
+    assert "192.0.2.7:51000" == server.wait_event("connect")["peer"]

@@ -55,7 +55,12 @@ class Descriptors:
     def opened(self, transport: asyncio.BaseTransport) -> None:
         """A connection was accepted: pause where it got one of the last numbers."""
         connection = transport.get_extra_info("socket")
-        if connection is None or connection.fileno() < self._scarce_from or self.are_scarce:
+        if connection is not None:
+            self.numbered(connection.fileno())
+
+    def numbered(self, number: int) -> None:
+        """The same for a connection that has no transport yet."""
+        if number < self._scarce_from or self.are_scarce:
             return
         self.are_scarce = True
         for listener in self.listeners:

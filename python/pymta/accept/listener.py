@@ -1,5 +1,5 @@
 """
-Sockets: where connections come from, and what may come before SMTP (PROXY, implicit TLS).
+Sockets: where connections come from, and whether TLS comes before SMTP (for PROXY headers see `proxy`).
 
 One `Listener` an address. It also sweeps its connections once a second for time limits, which is what keeps the
 drivers free of timers.
@@ -9,21 +9,16 @@ import asyncio
 import os
 import socket
 import ssl
-from typing import cast
 
-from pymta._core import parse_proxy
 from pymta.accept.door import Door
 from pymta.accept.driver import SmtpDriver
+from pymta.accept.proxy import ProxyAcceptor
 from pymta.config.settings.listener import ListenerSettings
 from pymta.config.values import Endpoint
-from pymta.observe.events import Refuse
 
 __all__ = ["Listener"]
 
 SWEEP_S = 1.0
-
-# A front that is trusted to send a PROXY header sends it at once.
-PROXY_HEADER_S_MAX = 10.0
 
 
 class Listener:
@@ -35,6 +30,7 @@ class Listener:
         self._bound: socket.socket | None = None
         self._address = ("", 0)
         self._server: asyncio.Server | None = None
+        self._proxy: ProxyAcceptor | None = None
         self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -90,10 +86,14 @@ class Listener:
         self._address = bound.getsockname()[:2]
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
         self._door.descriptors.listeners.append(self)
+        if self._door.settings.proxy_networks:
+            self._proxy = ProxyAcceptor(bound, lambda: self._door, self._drivers, self._implicit_tls)
         await self.resume()
 
     def pause(self) -> None:
         """Leave clients to the system's backlog: file descriptors are running out."""
+        if self._proxy is not None:
+            self._proxy.pause()
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -102,23 +102,24 @@ class Listener:
         """Accept (again)."""
         if self._bound is None or self._server is not None:
             return
+        if self._proxy is not None:
+            self._proxy.resume()
+            return
         context = self._implicit_tls()
-        speaks_proxy = bool(self._door.settings.proxy_networks)
-        # With a PROXY header before it, TLS begins later, by hand.
         self._server = await self._loop.create_server(
-            self._make_proxy if speaks_proxy else self._make_driver,
+            self._make_driver,
             # The loop closes what it is given; ours goes on listening through a pause.
             sock=self._bound.dup(),
             backlog=self._door.settings.backlog_max,
-            ssl=None if speaks_proxy else context,
-            ssl_handshake_timeout=self._door.limits.tls_handshake_s_max
-            if context and not speaks_proxy
-            else None,
+            ssl=context,
+            ssl_handshake_timeout=self._door.limits.tls_handshake_s_max if context else None,
         )
 
     async def stop(self, grace_s: float) -> None:
         """Accept no more; let messages in progress finish within *grace_s*, tell everybody else to come back."""
         self.pause()
+        if self._proxy is not None:
+            self._proxy.close()
         if self._bound is not None:
             self._bound.close()
             self._bound = None
@@ -142,90 +143,8 @@ class Listener:
     def _make_driver(self) -> SmtpDriver:
         return SmtpDriver(self._door, self._drivers)
 
-    def _make_proxy(self) -> asyncio.Protocol:
-        return _ProxyHeader(self._door, self._drivers, self._implicit_tls())
-
     def _sweep(self) -> None:
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
         now_s = self._loop.time()
         for driver in tuple(self._drivers):
             driver.sweep(now_s)
-
-
-class _ProxyHeader(asyncio.Protocol):
-    """Reads the PROXY header of a connection, then makes room for the driver."""
-
-    def __init__(self, door: Door, drivers: set[SmtpDriver], context: ssl.SSLContext | None) -> None:
-        self._door = door
-        self._drivers = drivers
-        self._context = context
-        self._transport: asyncio.Transport = cast(asyncio.Transport, None)
-        self._buffer = b""
-        self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._door.descriptors.opened(transport)
-        self._transport = cast(asyncio.Transport, transport)
-        peer = (transport.get_extra_info("peername") or ("", 0))[0]
-        if not self._door.speaks_proxy(peer):
-            # Not one of the fronts: whatever it sends, it is its own address that counts.
-            self._hand_over(None, b"")
-            return
-        self._timer = asyncio.get_running_loop().call_later(
-            PROXY_HEADER_S_MAX, self._give_up, "no PROXY header in time"
-        )
-
-    def data_received(self, chunk: bytes) -> None:
-        # Bounded: the parser knows after a few hundred octets at most whether it is a header.
-        self._buffer += chunk
-        try:
-            parsed = parse_proxy(self._buffer)
-        except ValueError as error:
-            self._give_up(str(error))
-            return
-        if parsed is not None:
-            source, consumed = parsed
-            self._hand_over(source, self._buffer[consumed:])
-
-    def connection_lost(self, error: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _give_up(self, cause: str) -> None:
-        peer = (self._transport.get_extra_info("peername") or ("", 0))[0]
-        self._door.metrics.connections_refused.add("proxy")
-        self._door.log.emit(Refuse(sid="", peer=str(peer), stage="connect", reply="", cause=cause))
-        self._transport.abort()
-
-    def _hand_over(self, source: tuple[str, int] | None, early: bytes) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        driver = SmtpDriver(self._door, self._drivers, proxied=source)
-        if self._context is None:
-            self._transport.set_protocol(driver)
-            driver.connection_made(self._transport)
-            if early:
-                driver.data_received(early)
-            return
-        if early:
-            self._give_up("octets between the PROXY header and the handshake were read already")
-            return
-        self._transport.pause_reading()
-        self._task = asyncio.get_running_loop().create_task(self._shake_hands(driver))
-
-    async def _shake_hands(self, driver: SmtpDriver) -> None:
-        assert self._context is not None
-        limit_s = self._door.limits.tls_handshake_s_max
-        driver.expect_handshake()
-        try:
-            secured = await asyncio.get_running_loop().start_tls(
-                self._transport, driver, self._context, server_side=True, ssl_handshake_timeout=limit_s
-            )
-        except (OSError, TimeoutError):
-            secured = None
-        if secured is None or secured.is_closing():
-            self._door.metrics.tls_handshakes.add("failed")
-            self._transport.abort()
-            return
-        driver.connection_made(secured)

@@ -14,7 +14,7 @@ from pymta.testing import ScriptedPeer
 from tests.e2e.attacks.hop import RecordingHop
 from tests.e2e.attacks.wire import Wire, codes
 from tests.partners.ca import CertificateAuthority
-from tests.partners.pymta import PYTHON, Pymta, next_hop
+from tests.partners.pymta import Pymta, next_hop
 
 LOGIN = base64.b64encode(b"\0account\0password").decode()
 
@@ -110,15 +110,6 @@ def starttls(authority: CertificateAuthority) -> dict[str, object]:
     """The options of a listener with STARTTLS."""
     issued = authority.issue("mail.example.test")
     return {"tls": "starttls", "certificate_file": issued.certificate_file, "key_file": issued.key_file}
-
-
-@pytest.fixture
-def without_uvloop(tmp_path: Path) -> dict[str, str]:
-    """An environment in which uvloop cannot be imported."""
-    folder = tmp_path / "without-uvloop"
-    folder.mkdir()
-    (folder / "uvloop.py").write_text("raise ImportError('not here')\n", encoding="utf-8")
-    return {"PYTHONPATH": f"{folder}:{PYTHON}"}
 
 
 def all_in_one_segment(port: int) -> bytes:

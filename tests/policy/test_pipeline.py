@@ -152,6 +152,27 @@ async def test_a_timeout_of_the_hooks_own_is_an_error_of_its_own(tmp_path: Path,
     assert ["connect policy.py:1 TimeoutError: ldap"] == reports.lines
 
 
+async def test_a_hook_that_waits_for_a_cancelled_task_has_raised(tmp_path: Path, session: Session) -> None:
+    """
+    Such an error would end the task that the client's answer depends on: it would wait for ever.
+    """
+    reports = Reports()
+    source = """
+        import asyncio
+
+        async def connect(session):
+            task = asyncio.create_task(asyncio.sleep(3600))
+            task.cancel()
+            await task
+        """
+    policy = policy_of(tmp_path, source, reports)
+    assert policy.on_connect is not None
+    verdict = await outcome(policy.on_connect(session))
+
+    assert 421 == verdict.reply.code
+    assert ["raised"] == reports.kinds
+
+
 async def test_a_cancelled_hook_stays_cancelled(tmp_path: Path, session: Session) -> None:
     """
     The client has gone: that is no trouble of the script's, and its place is free again.

@@ -258,7 +258,9 @@ class Policy:
         try:
             async with limit_s:
                 result = await awaitable
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if _is_cancelled_from_outside(error):
+                raise
             if limit_s.expired() and isinstance(error, TimeoutError):
                 return self._late(name, session, error)
             return self._raised(name, session, error)
@@ -305,7 +307,9 @@ class Policy:
         try:
             async with limit_s:
                 result = await awaitable
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if _is_cancelled_from_outside(error):
+                raise
             if limit_s.expired() and isinstance(error, TimeoutError):
                 return self._late("route", queued.spool_id, error)
             return self._raised("route", queued.spool_id, error)
@@ -364,7 +368,9 @@ class Policy:
         try:
             async with limit_s:
                 await awaitable
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if _is_cancelled_from_outside(error):
+                raise
             if limit_s.expired() and isinstance(error, TimeoutError):
                 self._late(name, attempt.spool_id, error)
             else:
@@ -469,6 +475,16 @@ def _as_greeting(verdict: Verdict) -> Verdict:
         return verdict
     code = 421 if reply.is_temporary else 554
     return Verdict(verdict.action, Reply(code, reply.enhanced, reply.text), verdict.reason, verdict.where)
+
+
+def _is_cancelled_from_outside(error: BaseException) -> bool:
+    """
+    Whether the task is to end, rather than the hook having met a cancellation of its own (of a task that it waited for).
+
+    The latter is a hook that raised: let through, it would end the task, and nobody would ever answer the client.
+    """
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _close(awaitable: object) -> None:

@@ -309,15 +309,13 @@ impl Schedule {
         }
     }
 
-    /// When there may next be something to take; None where nothing waits but for a settlement.
-    pub(crate) fn next_due_ms(&self, index: &Index) -> Option<u64> {
-        // A look at the whole ring would be a scan: its groups are due or will be found out by the next `take`.
-        let ready = self
-            .ready
-            .front()
-            .map(|&g| self.key(index, self.group(g)).unwrap_or(0));
-        let waiting = self.waiting.first().map(|&g| self.group(g).key_ms);
-        [ready, waiting].into_iter().flatten().min()
+    /// When there may next be something to take, 0 for now; None where nothing waits but for a settlement.
+    pub(crate) fn next_due_ms(&self) -> Option<u64> {
+        if !self.ready.is_empty() {
+            // Each of the ring may be due, or not: a look at all of it would be a scan, the next `take` finds out.
+            return Some(0);
+        }
+        self.waiting.first().map(|&g| self.group(g).key_ms)
     }
 
     fn wait(&mut self, number: u32, key_ms: u64) {
@@ -373,6 +371,9 @@ impl Schedule {
 }
 
 #[cfg(test)]
+mod model;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -406,18 +407,18 @@ mod tests {
             (4, "b", 15),
             (5, "c", 99),
         ]);
-        assert_eq!(Some(10), schedule.next_due_ms(&index));
+        assert_eq!(Some(10), schedule.next_due_ms());
         assert_eq!(vec![2, 4, 3, 1], take_all(&mut index, &mut schedule, 50, 10));
-        assert_eq!(Some(99), schedule.next_due_ms(&index));
+        assert_eq!(Some(99), schedule.next_due_ms());
         assert_eq!(vec![5], take_all(&mut index, &mut schedule, 99, 10));
-        assert_eq!(None, schedule.next_due_ms(&index));
+        assert_eq!(None, schedule.next_due_ms());
     }
 
     #[test]
     fn a_group_at_its_cap_waits_for_a_settlement() {
         let (mut index, mut schedule) = scheduled(&[(1, "a", 1), (2, "a", 2), (3, "a", 3), (4, "b", 9)]);
         assert_eq!(vec![1, 4], take_all(&mut index, &mut schedule, 50, 1));
-        assert_eq!(None, schedule.next_due_ms(&index));
+        assert_eq!(None, schedule.next_due_ms());
         let slot = index.find(1).unwrap();
         schedule.note_active(&index, slot, false);
         schedule.leave(&index, slot);
@@ -430,7 +431,7 @@ mod tests {
         let (mut index, mut schedule) = scheduled(&[(1, "a", 1), (2, "b", 2)]);
         schedule.suspend(&index, "a", 100);
         assert_eq!(vec![2], take_all(&mut index, &mut schedule, 50, 9));
-        assert_eq!(Some(100), schedule.next_due_ms(&index));
+        assert_eq!(Some(100), schedule.next_due_ms());
         assert_eq!(vec![("a".to_owned(), 100)], schedule.suspended(99));
         assert!(schedule.suspended(100).is_empty());
         schedule.suspend(&index, "a", 0);

@@ -388,7 +388,7 @@ impl Spool {
     /// When there may next be something to take; None where nothing waits.
     pub fn next_due(&self) -> Option<UnixMs> {
         let core = lock(&self.shared.core);
-        core.schedule.next_due_ms(&core.index).map(UnixMs)
+        core.schedule.next_due_ms().map(UnixMs)
     }
 
     /// Nothing of the group is due before `until`; `UnixMs(0)` ends a suspension. Not remembered over a restart.

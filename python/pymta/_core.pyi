@@ -452,6 +452,9 @@ class Spool:
         is active until `settle`.
         """
     def loaded(self) -> list[QueuedMessage]: ...
+    @property
+    def loading_count(self) -> int:
+        """Messages that `take_due` sent for and that `loaded` did not return yet."""
     def troubles(self) -> list[str]:
         """What a person should know about the disk, a line each, since the last call."""
     def record(self, spool_id: str, outcomes: Sequence[tuple[int, RecipientState, str]]) -> None:
@@ -462,7 +465,7 @@ class Spool:
         is scheduled for *due_ms*, with one attempt more if any outcome ever said "deferred" in this round.
         """
     def next_due_ms(self) -> int | None:
-        """When the schedule next has something to take; None where nothing waits."""
+        """When the schedule next has something to take, 0 for now; None where nothing waits."""
     def suspend(self, group: str, until_ms: int) -> None:
         """Nothing of that group is due before *until_ms*; 0 ends a suspension."""
     def suspended(self, now_ms: int) -> list[tuple[str, int]]:

@@ -125,21 +125,28 @@ class QueueManager:
             return
         for message in self._spool.loaded():
             self._begin(message)
-        room = min(self._settings.active_max - self._active_count, TAKE_MAX)
+        room = self._room()
         if room > 0:
+            loading_count = self._spool.loading_count
             taken = self._spool.take_due(self._now_ms(), room, self._settings.active_per_group_max)
+            sent_for_count = self._spool.loading_count - loading_count
             for message in taken:
                 self._begin(message)
-            if len(taken) == room:
+            if len(taken) + sent_for_count >= room:
                 self.wake()  # there may be more: go on after the loop's other work
         self._set_timer()
+
+    def _room(self) -> int:
+        """How many messages may be taken now; those that the spool still reads for us are in hand as well."""
+        in_hand_count = self._active_count + self._spool.loading_count
+        return min(self._settings.active_max - in_hand_count, TAKE_MAX)
 
     def _set_timer(self) -> None:
         due_ms = self._spool.next_due_ms()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if due_ms is not None and self._active_count < self._settings.active_max:
+        if due_ms is not None and self._room() > 0:
             # What fell due since `take_due` was asked, or could not be taken yet, would otherwise wait for other mail:
             # a timer may also fire a moment early, by another clock than that of the instants.
             wait_s = max((due_ms - self._now_ms()) / 1000, LOOK_AGAIN_S)
@@ -246,10 +253,20 @@ class QueueManager:
                 self._observer.trouble("observing an attempt", error, spool_id=round_.id)
         if round_.outstanding > 1 and not round_.message.wants_success:
             # Recorded before the next step; those that end the round go with `settle`.
-            delivered = round_.unrecorded(deliveries_only=True)
-            if delivered:
-                self._spool.record(round_.id, delivered)
+            self._record(round_)
         self._one_less(round_)
+
+    def _record(self, round_: Round) -> None:
+        delivered = round_.unrecorded(deliveries_only=True)
+        if not delivered:
+            return
+        try:
+            self._spool.record(round_.id, delivered)
+        except (
+            Exception
+        ) as error:  # such as for a message that was found damaged meanwhile; `settle` tries again
+            self._observer.trouble("recording", error, spool_id=round_.id)
+            round_.not_recorded(delivered)
 
     def _one_less(self, round_: Round) -> None:
         round_.outstanding -= 1

@@ -73,6 +73,13 @@ class Round:
                 states.append((outcome.index, outcome.state, outcome.text))
         return states
 
+    def not_recorded(self, states: list[tuple[int, RecipientState, str]]) -> None:
+        """What `unrecorded` gave could not be recorded after all."""
+        indexes = {index for index, _, _ in states}
+        for outcome in self.outcomes:
+            if outcome.index in indexes:
+                outcome.recorded = False
+
     def restate(self, before: RecipientState, after: RecipientState) -> None:
         """What is *before* is *after* from now on, and has to be recorded as that."""
         for outcome in self.outcomes:

@@ -376,6 +376,11 @@ impl PySpool {
         handles(py, self.spool.loaded())
     }
 
+    #[getter]
+    fn loading_count(&self) -> usize {
+        self.spool.loading_count()
+    }
+
     fn troubles(&self) -> Vec<String> {
         self.spool.troubles()
     }

@@ -143,40 +143,44 @@ pub(crate) fn merged_status(
 /// Gets a message that was taken and is not in memory. One that moved while it was read is read again; one that
 /// cannot be read is tried again later, or set aside if it is damaged.
 pub(crate) fn fetch(shared: &Shared, id: u64) {
+    match fetched(shared, id) {
+        Some(message) => shared.deliver_loaded(message),
+        None => shared.gave_up_loading(),
+    }
+}
+
+fn fetched(shared: &Shared, id: u64) -> Option<Arc<StoredMessage>> {
     for _ in 0..FETCHES_MAX {
         let place = |core: &Core| {
             let slot = core.index.find(id)?;
             Some((slot, core.index.get(slot).at, core.index.chain(slot)))
         };
-        let Some((_, at, chain)) = place(&lock(&shared.core)) else {
-            return;
-        };
+        let (_, at, chain) = place(&lock(&shared.core))?;
         let loaded = load(shared, id);
         let mut core = lock(&shared.core);
-        let Some((slot, at_now, chain_now)) = place(&core) else {
-            return;
-        };
+        let (slot, at_now, chain_now) = place(&core)?;
         if at != at_now || chain != chain_now {
             continue;
         }
         match loaded {
             Ok(Some(message)) => {
                 core.index.in_hand.insert(slot, InHand::Loaded(message.clone()));
-                drop(core);
-                return shared.deliver_loaded(message);
+                return Some(message);
             }
-            Ok(None) => return,
+            Ok(None) => return None,
             Err(error @ SpoolError::Damaged(_)) => {
                 drop(core);
-                return set_aside(shared, id, &error);
+                set_aside(shared, id, &error);
+                return None;
             }
             Err(error) => {
                 core.put_back(slot);
                 drop(core);
-                return shared.trouble(format!(
+                shared.trouble(format!(
                     "message {}: cannot be read, trying again later: {error}",
                     SpoolId(id)
                 ));
+                return None;
             }
         }
     }
@@ -185,6 +189,7 @@ pub(crate) fn fetch(shared: &Shared, id: u64) {
         "message {}: moved whenever it was read, trying again later",
         SpoolId(id)
     ));
+    None
 }
 
 /// A message moves at most once in a sweep, and sweeps take longer than reading a message.

@@ -166,6 +166,8 @@ pub(crate) struct Shared {
     next_slot: Mutex<u32>,
     completions: Mutex<Vec<Completion>>,
     loaded: Mutex<Vec<Arc<StoredMessage>>>,
+    /// Taken, but neither handed out by `take_loaded` nor given up.
+    loading_count: AtomicUsize,
     troubles: Mutex<VecDeque<String>>,
     waker: Waker,
     held_octets: AtomicUsize,
@@ -197,6 +199,7 @@ impl Shared {
             next_slot: Mutex::new(1),
             completions: Mutex::default(),
             loaded: Mutex::default(),
+            loading_count: AtomicUsize::new(0),
             troubles: Mutex::default(),
             waker,
             held_octets: AtomicUsize::new(0),
@@ -248,7 +251,26 @@ impl Shared {
     }
 
     pub(crate) fn take_loaded(&self) -> Vec<Arc<StoredMessage>> {
-        std::mem::take(&mut lock(&self.loaded))
+        let loaded = std::mem::take(&mut *lock(&self.loaded));
+        self.loading_count.fetch_sub(loaded.len(), Ordering::Relaxed);
+        loaded
+    }
+
+    /// Sends for messages that are not in memory.
+    pub(crate) fn send_for(&self, ids: Vec<u64>) {
+        self.loading_count.fetch_add(ids.len(), Ordering::Relaxed);
+        lock(&self.errands).loads.extend(ids);
+        self.errands_filled.notify_one();
+    }
+
+    /// One that was sent for does not come.
+    pub(crate) fn gave_up_loading(&self) {
+        self.loading_count.fetch_sub(1, Ordering::Relaxed);
+        (self.waker)(); // whoever counts it as in hand has room again
+    }
+
+    pub(crate) fn loading_count(&self) -> usize {
+        self.loading_count.load(Ordering::Relaxed)
     }
 
     /// Notes something that a person should know, for the log.

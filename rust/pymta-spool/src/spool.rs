@@ -217,6 +217,11 @@ impl Spool {
         self.shared.take_loaded()
     }
 
+    /// How many messages `take_due` sent for that `loaded` did not return yet; those that cannot be read no longer count.
+    pub fn loading_count(&self) -> usize {
+        self.shared.loading_count()
+    }
+
     /// What a person should know, a line each, since the last call.
     pub fn troubles(&self) -> Vec<String> {
         self.shared.take_troubles()
@@ -284,8 +289,7 @@ impl Spool {
             }
         }
         if !loads.is_empty() {
-            lock(&self.shared.errands).loads.extend(loads);
-            self.shared.errands_filled.notify_one();
+            self.shared.send_for(loads);
         }
         taken
     }

@@ -5,8 +5,8 @@
 //! to the peer: a broken limit is noted, the rest is counted and thrown away, and the reply comes at the end of data
 //! (stopping early would leave content to be read as commands).
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use memchr::{memchr_iter, memmem};
 use pymta_types::{Envelope, SpoolId, UnixMs};
@@ -22,8 +22,8 @@ use crate::shared::Shared;
 pub(crate) struct Stream {
     pub(crate) number: u64,
     pieces: Mutex<Vec<Piece>>,
-    /// A piece was lost with a segment: the message cannot be committed.
-    failed: AtomicBool,
+    /// Why a piece was lost: the message cannot be committed.
+    failure: OnceLock<SpoolError>,
     /// Octets handed to the log that are not written yet.
     pending: AtomicUsize,
 }
@@ -42,7 +42,7 @@ impl Stream {
         Self {
             number,
             pieces: Mutex::default(),
-            failed: AtomicBool::new(false),
+            failure: OnceLock::new(),
             pending: AtomicUsize::new(0),
         }
     }
@@ -77,12 +77,13 @@ impl Stream {
         lock(&self.pieces)[piece].extent = None;
     }
 
-    pub(crate) fn fail(&self) {
-        self.failed.store(true, Ordering::Release);
+    /// The first cause is the one that is told.
+    pub(crate) fn fail(&self, error: &SpoolError) {
+        let _ = self.failure.set(error.clone());
     }
 
-    pub(crate) fn is_failed(&self) -> bool {
-        self.failed.load(Ordering::Acquire)
+    pub(crate) fn failure(&self) -> Option<&SpoolError> {
+        self.failure.get()
     }
 
     /// The chunk records in order: of the whole body, once all pieces have their places.

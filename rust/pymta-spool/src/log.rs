@@ -404,21 +404,20 @@ impl Log {
                 close_stream(shared, stream);
                 None
             }
-            Item::Chunk { stream, piece, .. } if stream.is_failed() => {
+            Item::Chunk { stream, piece, .. } if stream.failure().is_some() => {
                 stream.lost(*piece);
                 None
             }
             Item::Commit(prepared) => match &prepared.body {
-                PreparedBody::Stream(stream) if stream.is_failed() => {
-                    close_stream(shared, stream);
-                    let error = SpoolError::io(
-                        "write the spool",
-                        std::io::Error::other("a part of the body was lost"),
-                    );
-                    shared.complete(vec![(prepared.token, Err(error))]);
-                    None
-                }
-                _ => Some(item),
+                PreparedBody::Stream(stream) => match stream.failure() {
+                    Some(error) => {
+                        close_stream(shared, stream);
+                        shared.complete(vec![(prepared.token, Err(error.clone()))]);
+                        None
+                    }
+                    None => Some(item),
+                },
+                PreparedBody::Inline(_) => Some(item),
             },
             Item::Status { id, .. } | Item::MoveStatus { id, .. } => {
                 lock(&shared.core).index.find(*id).is_some().then_some(item)
@@ -470,10 +469,10 @@ impl Log {
         ));
         self.cuts.push((failed.number, failed.synced_end));
         self.seal(shared, failed.number, failed.synced_end);
-        // Their earlier pieces are lost; those of this batch are still in memory, but of no use without the others.
-        self.unsynced.drain(..).for_each(|stream| stream.fail());
-        let placed = std::mem::take(&mut self.placed);
         let error = SpoolError::io("write the spool", error);
+        // Their earlier pieces are lost; those of this batch are still in memory, but of no use without the others.
+        self.unsynced.drain(..).for_each(|stream| stream.fail(&error));
+        let placed = std::mem::take(&mut self.placed);
         if self.is_rewriting {
             shared.set_health(Health::of(&error));
             for placed in placed {
@@ -499,7 +498,7 @@ impl Log {
                 shared.complete(vec![(prepared.token, Err(error.clone()))]);
             }
             Item::Chunk { stream, piece, .. } => {
-                stream.fail();
+                stream.fail(error);
                 stream.lost(piece);
             }
             Item::Status { .. } | Item::Done(_) => {

@@ -134,6 +134,11 @@ fn a_full_disk_refuses_commits_and_heals() {
     }
     assert!(refused > 0 && !ids.is_empty());
     assert_eq!(Admission::Full, spool.admission(NOW));
+    // A body that is written while it arrives finds no room before its message is committed.
+    commit(&spool, &["a@example.test"], &content(20_000), Some(NOW));
+    spool.write_step();
+    let (_, result) = spool.completions().remove(0);
+    assert!(matches!(result, Err(SpoolError::Full)), "{result:?}");
     for _ in 0..ids.len() {
         let message = take(&spool, NOW).unwrap();
         assert!(spool.settle(message.id, &[delivered(0)], NOW).unwrap());

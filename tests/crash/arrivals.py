@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.crash.swarm import Key
+from tests.partners.waiting import wait_until
 
 
 class Arrival(NamedTuple):
@@ -46,3 +47,7 @@ class Hop(NamedTuple):
 
     port: int
     arrivals: Arrivals
+
+    def wait_arrivals(self, count: int, *, limit_s: float = 40) -> None:
+        """Return when so many recipients have something."""
+        wait_until(lambda: len(self.arrivals.read().by_key) >= count, f"{count} arrivals", limit_s=limit_s)

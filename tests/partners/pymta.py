@@ -65,12 +65,10 @@ class Pymta:
             sections: Options by section: `queue={"retry_s_min": 1}`.
         """
         self.folder = folder
-        self.data = folder / "data"
         self.log_file = folder / "log"
         self.config_file = folder / "pymta.toml"
         self.ports: dict[str, int] = {}
         self.http_port = free_port()
-        self.control = ControlClient(self.data)
         self.starts = 0
         self._routes: list[Table] = list(routes)
         relay = {"name": "relay", "trusted_networks": ["127.0.0.0/8"], **(listener or {})}
@@ -82,6 +80,8 @@ class Pymta:
         }
         for name, options in sections.items():
             self._sections.setdefault(name, {}).update(options)
+        self.data = folder / self._sections["server"]["data_folder"]
+        self.control = ControlClient(self.data)
         self._environment = {"PYTHONPATH": str(PYTHON), "PYMTA_CONFIG": "", **(environment or {})}
         self._before = tuple(before)
         self._read_octets = 0

@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -145,14 +145,10 @@ class History:
         self.delivered: set[tuple[str, int]] = set()
         self.dropped: set[str] = set()
         self.troubles: list[BaseException] = []
+        # Of each part, only what the manager uses is there.
+        us, books = cast(Any, self), cast(Any, self.spool)
         self.manager = QueueManager(
-            self.spool,  # type: ignore[arg-type]  # the part of a Spool that the manager uses
-            self.settings,
-            routing=self,  # type: ignore[arg-type]
-            sites=self,  # type: ignore[arg-type]
-            reporter=self,  # type: ignore[arg-type]
-            observer=self,  # type: ignore[arg-type]
-            now_ms=clock,
+            books, self.settings, routing=us, sites=us, reporter=us, observer=us, now_ms=clock
         )
 
     def chance(self, share: float) -> bool:

@@ -42,7 +42,7 @@ class ProxyAcceptor:
         self._drivers = drivers
         self._context = context
         self._loop = asyncio.get_running_loop()
-        self._headers: set[_Header] = set()
+        self._waiting: set[_Header] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_accepting = False
         bound.listen(door().settings.backlog_max)
@@ -62,7 +62,7 @@ class ProxyAcceptor:
     def close(self) -> None:
         """Accept no more; who has not said whom it speaks for is cut. The socket is its owner's to close."""
         self.pause()
-        for header in tuple(self._headers):
+        for header in tuple(self._waiting):
             header.end()
         for task in self._tasks:
             task.cancel()
@@ -82,14 +82,14 @@ class ProxyAcceptor:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             door.descriptors.numbered(connection.fileno())
             if door.speaks_proxy(address[0]):
-                self._headers.add(_Header(connection, address[0], door, context, self))
+                self._waiting.add(_Header(connection, address[0], door, context, self))
             else:
                 # Not one of the fronts: whatever it sends, it is its own address that counts.
                 self.take_over(connection, door, context, None)
 
     def forget(self, header: "_Header") -> None:
         """It is over, one way or the other."""
-        self._headers.discard(header)
+        self._waiting.discard(header)
 
     def take_over(
         self,

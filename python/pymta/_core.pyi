@@ -430,8 +430,13 @@ class Spool:
         pending_octets_max: int | None = None,
         header_octets_max: int | None = None,
         header_fields_max: int | None = None,
+        shard: int = 0,
     ) -> Self:
-        """SpoolError where the folder is in use, unwritable or of a later format."""
+        """
+        SpoolError where the folder is in use, unwritable or of a later format.
+
+        *shard* (0 to 1023) is part of every id: spools that work at the same time need different ones.
+        """
     @property
     def recovery(self) -> dict[str, int]:
         """What the start found: messages, records, segments, damaged_records, torn_octets."""

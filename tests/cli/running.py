@@ -65,7 +65,7 @@ class Asked:
         self.asked: list[Any] = []
         self.reload_problem = ""
 
-    def status(self) -> Status:
+    async def status(self) -> Status:
         listeners = (ListenerStatus("relay", "relay", "127.0.0.1:2525"),)
         return Status(
             version="1.2.3",
@@ -78,11 +78,11 @@ class Asked:
             suspended={"mx.example.org": 60},
         )
 
-    def list_messages(self, query: QueueQuery) -> list[QueueRow]:
+    async def list_messages(self, query: QueueQuery) -> list[QueueRow]:
         self.asked.append(query)
         return [ROW] if query.domain in (None, "example.org") else []
 
-    def show(self, spool_id: str) -> MessageDetail | None:
+    async def show(self, spool_id: str) -> MessageDetail | None:
         return DETAIL if spool_id == ID else None
 
     async def act(self, action: Action, selection: Selection) -> ActionResult:
@@ -92,7 +92,7 @@ class Asked:
             done=max(len(selection.spool_ids), 1) - len(unknown), refused=unknown, refused_count=len(unknown)
         )
 
-    def suspend(self, request: SuspendRequest) -> None:
+    async def suspend(self, request: SuspendRequest) -> None:
         self.asked.append(request)
 
     async def reload(self) -> ReloadResult:

@@ -34,6 +34,7 @@ def exposition(metrics: Metrics) -> Exposition:
         spool_stats=lambda: STATS,
         dns_counts=lambda: DNS,
         log_lines_dropped=lambda: 5,
+        workers=({"running": 2}, 1),
     )
 
 

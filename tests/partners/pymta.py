@@ -142,14 +142,15 @@ class Pymta:
 
     def start(self) -> None:
         """Start it, on the ports and data that it had, and wait until it is ready."""
-        ready_before = len(self.events("admin", action="ready"))
+        # Several workers are ready each for itself, and then all of them.
+        ready_before = len(self.events("admin", action="ready", worker=""))
         self.starts += 1
         self.program = Program(
             *self._before, sys.executable, "-m", "pymta", "serve", "--config", self.config_file,
             output=self.folder / f"output-{self.starts}", environment=self._environment,
         )  # fmt: skip
         self._wait(
-            lambda: len(self.events("admin", action="ready")) > ready_before or None,
+            lambda: len(self.events("admin", action="ready", worker="")) > ready_before or None,
             "the server is ready",
             20,
         )

@@ -59,9 +59,14 @@ class Listener:
         return self._door.settings
 
     @staticmethod
-    def bind(settings: ListenerSettings) -> socket.socket:
+    def bind(settings: ListenerSettings, *, shared_port: int | None = None) -> socket.socket:
         """
         The listening socket, so that a port below 1024 can be had before privileges are dropped.
+
+        Args:
+            settings: Whose address it is for.
+            shared_port: A port that several processes listen at, each with a socket of its own; the kernel deals
+                connections out to them.
 
         Raises:
             OSError: The address is in use or not ours.
@@ -73,7 +78,9 @@ class Listener:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:
                 bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            bound.bind((endpoint.address, endpoint.port))
+            if shared_port is not None:
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.bind((endpoint.address, endpoint.port if shared_port is None else shared_port))
             bound.setblocking(False)
         except OSError as error:
             bound.close()

@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from pymta.mail.errors import PymtaError
+
 __all__ = [
     "SOCKET_NAME",
     "Action",
@@ -19,6 +21,7 @@ __all__ = [
     "Decided",
     "ListenerStatus",
     "MessageDetail",
+    "NotNow",
     "QueueQuery",
     "QueueRow",
     "RecipientStatus",
@@ -26,6 +29,7 @@ __all__ = [
     "Selection",
     "Status",
     "SuspendRequest",
+    "WorkerStatus",
 ]
 
 SOCKET_NAME = "control.sock"
@@ -43,6 +47,17 @@ class ListenerStatus(msgspec.Struct, frozen=True):
     address: str
 
 
+class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several processes that share the work."""
+
+    number: int
+    pid: int
+    """0 while there is none."""
+    state: str
+    """starting, running, waiting (to be started again), given up."""
+    restarts: int
+
+
 class Status(msgspec.Struct, frozen=True, kw_only=True):
     """How the server is."""
 
@@ -58,6 +73,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Sites that the queue leaves alone after failures, and for how many more seconds."""
     suspended_domains: dict[str, int] = {}
     """Domains that an operator suspended, and for how many more seconds."""
+    workers: tuple[WorkerStatus, ...] = ()
+    """Empty where one process does all."""
 
 
 class QueueQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,6 +156,17 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         chosen = [bool(self.spool_ids), self.domain is not None, self.reverse_path is not None, self.all]
         return None if sum(chosen) == 1 else "expected exactly one of spool ids, domain, reverse-path or all"
 
+    @property
+    def in_words(self) -> str:
+        """For a line of the log, which has a key of its own for the id of one message."""
+        if self.all:
+            return "all"
+        if self.domain is not None:
+            return f"domain {self.domain}"
+        if self.reverse_path is not None:
+            return f"reverse-path <{self.reverse_path}>"
+        return "" if len(self.spool_ids) == 1 else f"{len(self.spool_ids)} ids"
+
 
 class ActionResult(msgspec.Struct, frozen=True, kw_only=True):
     """What an action did."""
@@ -166,18 +194,22 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
     """Why everything stayed as it was; one line, with file and line where it has one."""
 
 
-class Control(Protocol):
-    """What the server offers its operator. Called on the loop's thread."""
+class NotNow(PymtaError):
+    """A part of the server cannot be asked at the moment; the text says which and why."""
 
-    def status(self) -> Status:
+
+class Control(Protocol):
+    """What the server offers its operator. Called on the loop's thread; any of it may raise `NotNow`."""
+
+    async def status(self) -> Status:
         """How it is."""
         ...
 
-    def list_messages(self, query: QueueQuery) -> list[QueueRow]:
+    async def list_messages(self, query: QueueQuery) -> list[QueueRow]:
         """At most `query.count_max` messages."""
         ...
 
-    def show(self, spool_id: str) -> MessageDetail | None:
+    async def show(self, spool_id: str) -> MessageDetail | None:
         """One message; None where there is none of that id."""
         ...
 
@@ -185,7 +217,7 @@ class Control(Protocol):
         """Do something to messages; lets the loop run in between when there are many."""
         ...
 
-    def suspend(self, request: SuspendRequest) -> None:
+    async def suspend(self, request: SuspendRequest) -> None:
         """Suspend a domain, or go on with it."""
         ...
 

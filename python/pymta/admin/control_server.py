@@ -18,7 +18,15 @@ from starlette.routing import Route
 
 from pymta.admin import unix_socket
 from pymta.admin.asgi import AsgiServer, OnTrouble
-from pymta.admin.control import SOCKET_NAME, Action, Control, QueueQuery, Selection, SuspendRequest
+from pymta.admin.control import (
+    SOCKET_NAME,
+    Action,
+    Control,
+    NotNow,
+    QueueQuery,
+    Selection,
+    SuspendRequest,
+)
 
 __all__ = ["ControlServer"]
 
@@ -60,7 +68,7 @@ class ControlServer:
                 Route("/reload", self._reload, methods=["POST"]),
                 Route("/explain", self._explain, methods=["POST"]),
             ],
-            exception_handlers={_RequestError: _answer_request_error},
+            exception_handlers={_RequestError: _answer_request_error, NotNow: _answer_not_now},
         )
         self._server = AsgiServer(app, unix_socket.listen(self._path), on_trouble)
 
@@ -74,14 +82,14 @@ class ControlServer:
         self._path.unlink(missing_ok=True)
 
     async def _status(self, request: Request) -> Response:
-        return _json(self._control.status())
+        return _json(await self._control.status())
 
     async def _list(self, request: Request) -> Response:
         query = _converted(dict(request.query_params), QueueQuery)
-        return _json(self._control.list_messages(query))
+        return _json(await self._control.list_messages(query))
 
     async def _show(self, request: Request) -> Response:
-        detail = self._control.show(request.path_params["spool_id"])
+        detail = await self._control.show(request.path_params["spool_id"])
         if detail is None:
             raise _RequestError(404, "no such message")
         return _json(detail)
@@ -96,7 +104,7 @@ class ControlServer:
         return _json(await self._control.act(action, selection))
 
     async def _suspend(self, request: Request) -> Response:
-        self._control.suspend(await _decoded(request, SuspendRequest))
+        await self._control.suspend(await _decoded(request, SuspendRequest))
         return _json({})
 
     async def _reload(self, request: Request) -> Response:
@@ -116,6 +124,10 @@ def _json(value: Any, status: int = 200) -> Response:
 async def _answer_request_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, _RequestError), "registered for nothing else"
     return _json({"error": str(error)}, error.status)
+
+
+async def _answer_not_now(request: Request, error: Exception) -> Response:
+    return _json({"error": str(error)}, 503)
 
 
 def _converted(values: dict[str, str], kind: type[T]) -> T:

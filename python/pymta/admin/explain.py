@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pymta.admin.span import with_site_state
 from pymta.mail import Address
 from pymta.mail.route import Route
 from pymta.route import Router, explain
@@ -42,6 +43,6 @@ async def explain_address(
     text = explanation.as_text()
     if site_state is not None and isinstance(explanation.outcome, Route):
         state = answer["site_state"] = site_state(explanation.outcome)
-        text += "\n\nsite now:\n" + "\n".join(f"  {name:<22}{value}" for name, value in state.items())
+        text = with_site_state(text, state)
     answer["text"] = text
     return answer

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable
+from typing import Protocol
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -20,11 +21,19 @@ from starlette.routing import Route
 
 from pymta.admin.asgi import AsgiServer, OnTrouble
 from pymta.config.values import Endpoint
-from pymta.observe.exposition import CONTENT_TYPE, Exposition
+from pymta.observe.exposition import CONTENT_TYPE
 
 __all__ = ["HttpServer"]
 
 _INDEX = "pymta\n\n/metrics  numbers for Prometheus\n/health   whether the process lives\n/ready    whether mail is accepted\n"
+
+
+class Exposes(Protocol):
+    """Makes the numbers."""
+
+    def text(self) -> bytes:
+        """All of them, in Prometheus' text format."""
+        ...
 
 
 class HttpServer:
@@ -43,7 +52,7 @@ class HttpServer:
         self,
         address: Endpoint,
         *,
-        exposition: Exposition,
+        exposition: Exposes,
         why_not_ready: Callable[[], str | None],
         on_trouble: OnTrouble,
     ) -> None:

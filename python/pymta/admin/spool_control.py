@@ -24,8 +24,6 @@ from pymta.admin.control import (
     Selection,
     SuspendRequest,
 )
-from pymta.observe.events import Admin
-from pymta.observe.log import Log
 from pymta.observe.trace import Trace
 from pymta.policy.annotations import decode
 
@@ -33,7 +31,6 @@ __all__ = ["SpoolControl"]
 
 _PAGE: Final = 200
 _ROWS_MAX: Final = 1000
-_NAMED_MAX: Final = 100
 _RECIPIENTS_SHOWN_MAX: Final = 1000
 _HEADER_SHOWN_OCTETS_MAX: Final = 64 * 1024
 
@@ -49,17 +46,15 @@ class SpoolControl:
     Args:
         spool: Where they are.
         trace: What was decided about them of late.
-        log: Told of every action.
         now_ms: The clock.
         wake: Called after something became due, so that the queue looks.
     """
 
     def __init__(
-        self, spool: Spool, *, trace: Trace, log: Log, now_ms: Callable[[], int], wake: Callable[[], None]
+        self, spool: Spool, *, trace: Trace, now_ms: Callable[[], int], wake: Callable[[], None]
     ) -> None:
         self._spool = spool
         self._trace = trace
-        self._log = log
         self._now_ms = now_ms
         self._wake = wake
 
@@ -102,30 +97,22 @@ class SpoolControl:
         )
 
     async def act(self, action: Action, selection: Selection) -> ActionResult:
-        """Do *action* to all that *selection* means; one line in the log for all of it."""
-        done, refused_count = 0, 0
+        """Do *action* to all that *selection* means; every refused id is named."""
+        done = 0
         refused: list[str] = []
         async for spool_id in self._selected(selection):
             if self._act_on(action, spool_id):
                 done += 1
-                continue
-            refused_count += 1
-            if len(refused) < _NAMED_MAX:
+            else:
                 refused.append(spool_id)
-        only = selection.spool_ids[0] if len(selection.spool_ids) == 1 else ""
-        self._log.emit(
-            Admin(action=action, detail=_in_words(selection), spool_id=only, count=done, by="control")
-        )
         if done:
             self._wake()
-        return ActionResult(done=done, refused=tuple(refused), refused_count=refused_count)
+        return ActionResult(done=done, refused=tuple(refused), refused_count=len(refused))
 
     def suspend(self, request: SuspendRequest) -> None:
         """Try nothing for a domain for a while; 0 s goes on with it at once."""
         until_ms = self._now_ms() + request.duration_s * 1000 if request.duration_s > 0 else 0
         self._spool.suspend(request.domain.lower(), until_ms)
-        detail = f"{request.domain} for {request.duration_s} s"
-        self._log.emit(Admin(action="suspend" if until_ms else "resume", detail=detail, by="control"))
         if not until_ms:
             self._wake()
 
@@ -248,13 +235,3 @@ def _before(spool_id: str) -> str | None:
         return None
     number -= 1
     return "".join(_ID_ALPHABET[number >> shift & 31] for shift in range(5 * (len(spool_id) - 1), -1, -5))
-
-
-def _in_words(selection: Selection) -> str:
-    if selection.all:
-        return "all"
-    if selection.domain is not None:
-        return f"domain {selection.domain}"
-    if selection.reverse_path is not None:
-        return f"reverse-path <{selection.reverse_path}>"
-    return "" if len(selection.spool_ids) == 1 else f"{len(selection.spool_ids)} ids"

@@ -19,6 +19,7 @@ from pymta.admin.control import (
     SuspendRequest,
 )
 from pymta.admin.explain import explain_address
+from pymta.admin.span import merged_result, merged_rows, named
 from pymta.admin.spool_control import SpoolControl
 from pymta.app.server import Server
 from pymta.config.settings import Settings
@@ -26,19 +27,17 @@ from pymta.mail.errors import PymtaError
 from pymta.mail.route import Route
 from pymta.observe.events import Admin, Trouble
 
-__all__ = ["ServerControl"]
+__all__ = ["ServerAnswers", "ServerControl", "acted", "suspended"]
 
 
-class ServerControl:
-    """Implements `pymta.admin.control.Control`. Made before the server is started, asked after."""
+class ServerAnswers:
+    """What one process can tell and do, as a server or as a worker. Made before the server is started, asked after."""
 
-    def __init__(self, server: Server, *, load_again: Callable[[], Settings], version: str) -> None:
+    def __init__(self, server: Server, *, version: str) -> None:
         self._server = server
-        self._load_again = load_again
         self._version = version
-        self._messages: SpoolControl | None = None
 
-    def status(self) -> Status:
+    async def status(self) -> Status:
         """How it is."""
         server = self._server
         suspended = {site.route.site: round(site.suspended_for_s()) for site in server.sites}
@@ -52,29 +51,76 @@ class ServerControl:
                 for listener in server.listeners
             ),
             connections_open=server.metrics.connections_open,
-            spool=server.spool.stats(),
+            spool=server.spool_stats(),
             suspended={name: left_s for name, left_s in suspended.items() if left_s},
-            suspended_domains=self._spool_control.suspended_domains(),
+            suspended_domains=self._shards[0].suspended_domains(),
         )
 
-    def list_messages(self, query: QueueQuery) -> list[QueueRow]:
+    async def list_messages(self, query: QueueQuery) -> list[QueueRow]:
         """A page of messages."""
-        return self._spool_control.list_messages(query)
+        return merged_rows([shard.list_messages(query) for shard in self._shards], query.count_max)
 
-    def show(self, spool_id: str) -> MessageDetail | None:
+    async def show(self, spool_id: str) -> MessageDetail | None:
         """One message."""
-        return self._spool_control.show(spool_id)
+        found = (shard.show(spool_id) for shard in self._shards)
+        return next((detail for detail in found if detail is not None), None)
 
     async def act(self, action: Action, selection: Selection) -> ActionResult:
-        """Do something to messages; an operator who says "retry" also ends the suspensions of sites."""
+        """Do something to messages; one line in the log for all of it."""
+        result = await self.act_quietly(action, selection)
+        self._server.log.emit(acted(action, selection, result.done))
+        return named(result)
+
+    async def act_quietly(self, action: Action, selection: Selection) -> ActionResult:
+        """`act` without the line; an operator who says "retry" also ends the suspensions of sites."""
         if action == "retry":
             for site in self._server.sites:
                 site.lift_suspension()
-        return await self._spool_control.act(action, selection)
+        return merged_result([await shard.act(action, selection) for shard in self._shards], selection)
 
-    def suspend(self, request: SuspendRequest) -> None:
+    async def suspend(self, request: SuspendRequest) -> None:
         """Suspend a domain, or go on with it."""
-        self._spool_control.suspend(request)
+        await self.suspend_quietly(request)
+        self._server.log.emit(suspended(request))
+
+    async def suspend_quietly(self, request: SuspendRequest) -> None:
+        """`suspend` without its line in the log."""
+        for shard in self._shards:
+            shard.suspend(request)
+
+    async def explain(self, address: str) -> dict[str, Any]:
+        """Where mail for *address* would go now; ValueError where it is none."""
+        return await explain_address(self._server.routing.router, address, self._site_state)
+
+    def _site_state(self, route: Route) -> dict[str, Any]:
+        sites = [site for site in self._server.sites.find(route.site) if site.route.source == route.source]
+        if not sites:
+            return {"state": "not in use"}
+        site = sites[0]
+        return {
+            "connections": site.connection_count,
+            "connections_max": site.connections_max,
+            "messages_ready": site.ready_count,
+            "suspended_s": round(site.suspended_for_s()),
+        }
+
+    @property
+    def _shards(self) -> list[SpoolControl]:
+        """Of the process's own shard first, then of those that it drains."""
+        server = self._server
+        parts = [(server.spool, server.manager), *((part.spool, part.manager) for part in server.left_over)]
+        return [
+            SpoolControl(spool, trace=server.trace, now_ms=server.clock.now_ms, wake=manager.wake)
+            for spool, manager in parts
+        ]
+
+
+class ServerControl(ServerAnswers):
+    """Implements `pymta.admin.control.Control` where one process is the whole server."""
+
+    def __init__(self, server: Server, *, load_again: Callable[[], Settings], version: str) -> None:
+        super().__init__(server, version=version)
+        self._load_again = load_again
 
     async def reload(self) -> ReloadResult:
         """Read configuration and policy script again."""
@@ -94,31 +140,14 @@ class ServerControl:
         server.log.emit(Admin(action="reload", by=by))
         return ReloadResult(ok=True)
 
-    async def explain(self, address: str) -> dict[str, Any]:
-        """Where mail for *address* would go now; ValueError where it is none."""
-        return await explain_address(self._server.routing.router, address, self._site_state)
 
-    def _site_state(self, route: Route) -> dict[str, Any]:
-        sites = [site for site in self._server.sites.find(route.site) if site.route.source == route.source]
-        if not sites:
-            return {"state": "not in use"}
-        site = sites[0]
-        return {
-            "connections": site.connection_count,
-            "connections_max": site.connections_max,
-            "messages_ready": site.ready_count,
-            "suspended_s": round(site.suspended_for_s()),
-        }
+def acted(action: Action, selection: Selection, count: int) -> Admin:
+    """The line for what an operator did to messages."""
+    only = selection.spool_ids[0] if len(selection.spool_ids) == 1 else ""
+    return Admin(action=action, detail=selection.in_words, spool_id=only, count=count, by="control")
 
-    @property
-    def _spool_control(self) -> SpoolControl:
-        if self._messages is None:
-            server = self._server
-            self._messages = SpoolControl(
-                server.spool,
-                trace=server.trace,
-                log=server.log,
-                now_ms=server.clock.now_ms,
-                wake=server.manager.wake,
-            )
-        return self._messages
+
+def suspended(request: SuspendRequest) -> Admin:
+    """The line for a domain that an operator suspended or let go on."""
+    detail = f"{request.domain} for {request.duration_s} s"
+    return Admin(action="suspend" if request.duration_s > 0 else "resume", detail=detail, by="control")

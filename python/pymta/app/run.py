@@ -9,41 +9,38 @@ from pathlib import Path
 
 from pymta.admin.control_server import ControlServer
 from pymta.admin.http import HttpServer
-from pymta.app import uncaught
+from pymta.app import parts, uncaught
 from pymta.app.control import ServerControl
 from pymta.app.server import Server
+from pymta.config.load import Loaded
 from pymta.config.settings import Settings
-from pymta.mail.errors import ConfigError, PymtaError
 from pymta.observe.events import Admin, Trouble
 from pymta.observe.exposition import Exposition
 from pymta.observe.log import Log
 from pymta.observe.metrics import Metrics
 from pymta.observe.trace import Trace
-from pymta.runtime import lag, loop, memory, open_files, privileges, signals
-from pymta.sink.server import Sink, SinkOptions
+from pymta.runtime import lag, loop, memory, open_files, signals
 
 __all__ = ["run"]
 
-# Certificates are looked at for replacement so often.
-CERTIFICATES_EVERY_S = 60.0
-
-LoadAgain = Callable[[], Settings]
+LoadAgain = Callable[[], Loaded]
 Announce = Callable[[Sequence[tuple[str, str]]], None]
 
 
-def run(settings: Settings, *, version: str, load_again: LoadAgain, announce: Announce) -> None:
+def run(loaded: Loaded, *, version: str, load_again: LoadAgain, announce: Announce) -> None:
     """
-    Run a server until SIGTERM or SIGINT.
+    Run a server until SIGTERM or SIGINT: in this process, or in as many as `server.workers` says.
 
     Args:
-        settings: What it is told.
+        loaded: What it is told.
         version: Of pymta, for those who ask.
-        load_again: Reads the settings anew, for a reload.
+        load_again: Reads the configuration anew, for a reload.
         announce: Called with (role, address) of the open doors when it is ready.
 
     Raises:
         ConfigError, SpoolError, OSError: It cannot start; one line says why.
     """
+    settings = loaded.settings
     log = Log.open(
         file=settings.log.file,
         format=settings.log.format,
@@ -51,9 +48,20 @@ def run(settings: Settings, *, version: str, load_again: LoadAgain, announce: An
         pending_octets_max=settings.log.pending_octets_max,
     )
     try:
-        loop.run(_Process(settings, log, version, load_again, announce).main())
+        if settings.server.workers > 1:
+            loop.run(_supervise(loaded, log, version, load_again, announce))
+        else:
+            loop.run(_Process(settings, log, version, load_again, announce).main())
     finally:
         log.close()
+
+
+async def _supervise(
+    loaded: Loaded, log: Log, version: str, load_again: LoadAgain, announce: Announce
+) -> None:
+    from pymta.app.supervisor import Supervisor  # only where there are several workers
+
+    await Supervisor(loaded, log, version, load_again=load_again, announce=announce).main()
 
 
 class _Process:
@@ -77,46 +85,29 @@ class _Process:
         running = asyncio.get_running_loop()
         stop_reporting = uncaught.report_to(log, running)
         open_files.raise_limit(settings.server.open_files_max)
-        _make_folder(Path(settings.server.data_folder))
+        parts.make_data_folder(settings)
         self._server = server = Server(settings, log=log, metrics=self._metrics, trace=self._trace)
-        self._control = ServerControl(server, load_again=self._load_again, version=self._version)
+        self._control = ServerControl(
+            server, load_again=lambda: self._load_again().settings, version=self._version
+        )
         uninstall = signals.install(running, on_stop=self._on_stop, on_reload=self._on_reload)
         stop_lag = lag.watch(running, self._metrics.loop_late_s.observe)
         closers: list[Callable[[], object]] = []
         try:
-            await self._start_sink(closers)
-            await server.start(before_accepting=self._drop_privileges)
+            await parts.start_sink(settings, closers)
+            await server.start(before_accepting=lambda: parts.drop_privileges(settings))
             await self._start_doors(closers)
-            self._watch_certificates()
             memory.settle()
-            self._announce([(door.role, door.address) for door in self._control.status().listeners])
+            self._announce([(listener.settings.role, listener.where) for listener in server.listeners])
             await self._stop_asked.wait()
         finally:
             stop_lag()
             uninstall()
             await server.stop()
-            for close in reversed(closers):
-                result = close()
-                if asyncio.iscoroutine(result):
-                    await result
+            await parts.close(closers)
             stop_reporting()
 
     # ---- parts
-
-    async def _start_sink(self, closers: list[Callable[[], object]]) -> None:
-        sink, data_folder = self._settings.sink, Path(self._settings.server.data_folder)
-        if sink.address is None:
-            return
-        options = SinkOptions(
-            host=sink.address.address,
-            port=sink.address.port,
-            hostname=f"sink.{self._settings.server.hostname.name}",
-            folder=sink.folder or data_folder / "sink",
-            messages_max=sink.messages_max,
-        )
-        server = Sink(options)
-        await server.start()
-        closers.append(server.stop)
 
     async def _start_doors(self, closers: list[Callable[[], object]]) -> None:
         control = ControlServer(Path(self._settings.server.data_folder), self._control, self._door_trouble)
@@ -128,7 +119,7 @@ class _Process:
             self._metrics,
             version=self._version,
             start_time_s=time.time(),
-            spool_stats=self._server.spool.stats,
+            spool_stats=self._server.spool_stats,
             dns_counts=lambda: self._server.resolver.cache_counts,
             hop_connections=lambda: sum(site.connection_count for site in self._server.sites),
             log_lines_dropped=lambda: self._log.writer.dropped_total,
@@ -141,24 +132,6 @@ class _Process:
         )
         await http.start()
         closers.append(http.stop)
-
-    def _drop_privileges(self) -> None:
-        host = self._settings.server
-        if host.user is None:
-            return
-        try:
-            uid, gid = privileges.ids_of(host.user, host.group)
-        except privileges.UnknownUserError as error:
-            raise ConfigError(str(error), option="server.user") from None
-        privileges.give_folder(Path(host.data_folder), uid, gid)
-        privileges.drop(uid, gid, host.user)
-
-    def _watch_certificates(self) -> None:
-        try:
-            self._server.reload_certificates()
-        except PymtaError as error:  # a certificate is often replaced in two steps: the next look may succeed
-            self._log.emit(Trouble(what="certificate not reloaded", error=str(error)))
-        asyncio.get_running_loop().call_later(CERTIFICATES_EVERY_S, self._watch_certificates)
 
     def _door_trouble(self, what: str, traceback: str) -> None:
         self._log.emit(Trouble(what=what, traceback=traceback, where="admin"))
@@ -173,7 +146,3 @@ class _Process:
     def _on_reload(self) -> None:
         # Reading files is quick, and nothing else may see half of a reload.
         self._control.reload_now(by="signal")
-
-
-def _make_folder(folder: Path) -> None:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)

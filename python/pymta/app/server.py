@@ -11,9 +11,10 @@ Both sides are woken by the spool's one eventfd and know nothing of each other (
 import asyncio
 import itertools
 import secrets
+import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pymta._core import Spool
@@ -22,10 +23,12 @@ from pymta.accept.door import Admission, Door
 from pymta.accept.intake import Intake
 from pymta.accept.listener import Listener
 from pymta.app.directory import open_directory, open_lookup
+from pymta.app.leftover import ByRound, LeftOver
 from pymta.config.settings import ListenerSettings, Settings
 from pymta.deliver.tls_policy import ClientContexts
+from pymta.directory import Directory
 from pymta.dns import ResolverSettings, StubResolver
-from pymta.mail.errors import ConfigError
+from pymta.mail.errors import ConfigError, PymtaError
 from pymta.observe.events import Admin, Trouble
 from pymta.observe.log import Log
 from pymta.observe.metrics import Metrics
@@ -42,9 +45,13 @@ from pymta.report import ReportSettings
 from pymta.route.router import Router
 from pymta.runtime import open_files
 from pymta.runtime.clock import Clock, SystemClock
+from pymta.spool import shards
 from pymta.tls.server import CertificateFiles, ServerTls
 
 __all__ = ["Server"]
+
+# Certificates are looked at for replacement so often.
+CERTIFICATES_EVERY_S = 60.0
 
 
 class Server:
@@ -55,9 +62,30 @@ class Server:
     """
 
     def __init__(
-        self, settings: Settings, *, log: Log, metrics: Metrics, trace: Trace, clock: Clock | None = None
+        self,
+        settings: Settings,
+        *,
+        log: Log,
+        metrics: Metrics,
+        trace: Trace,
+        clock: Clock | None = None,
+        place: shards.Place = shards.ALONE,
+        bound: Sequence[socket.socket] | None = None,
     ) -> None:
+        """
+        Args:
+            settings: What it is told.
+            log: Told what happens.
+            metrics: Counts it.
+            trace: Remembers what was decided.
+            clock: A test has its own.
+            place: Which of several workers it is.
+            bound: The listening sockets in the order of the listeners; None: they are made here.
+        """
         self.settings = settings
+        self._place = place
+        self._bound = bound
+        self.left_over: list[LeftOver] = []
         self.log = log
         self.metrics = metrics
         self.trace = trace
@@ -91,9 +119,12 @@ class Server:
         self.policies = PolicyHolder(
             settings.policy.script, report=self._policy_trouble, limits=settings.policy
         )
-        bound = [Listener.bind(listener) for listener in settings.listeners]
+        bound = self._bound or [Listener.bind(listener) for listener in settings.listeners]
         before_accepting()
-        self.spool = self._open_spool()
+        data_folder = Path(settings.server.data_folder)
+        if self._place.count == 1:
+            shards.finish_removals(data_folder)
+        self.spool = self._open_spool(shards.folder_of(data_folder, self._place.number))
         self._lookup = open_lookup(settings)
         self.directory = open_directory(settings, self._lookup)
         self._descriptors = Descriptors(open_files.open_files_max(), in_use=open_files.in_use, log=self.log)
@@ -107,22 +138,24 @@ class Server:
             now_ms=self.clock.now_ms,
         )
         self._build_queue(hostname)
-        doors = [self._door(listener) for listener in settings.listeners]
+        for shard in self._place.left_over(shards.existing(data_folder)):
+            self._open_left_over(shard, shards.folder_of(data_folder, shard))
+        doors = [self._door(listener, settings, self.directory) for listener in settings.listeners]
         self.listeners = [Listener(door) for door in doors]
         self._loop.add_reader(self.spool.wake_fd, self._spool_woke)
         self._started = True
         self.manager.wake()
-        for listener, socket in zip(self.listeners, bound, strict=True):
-            await listener.start(socket)
+        for listener, listening in zip(self.listeners, bound, strict=True):
+            await listener.start(listening)
+        self._watch_certificates()
         where = ", ".join(f"{listener.settings.name} at {listener.where}" for listener in self.listeners)
         self.log.emit(
             Admin(action="ready", detail=f"{self.spool.recovery['messages']} messages in the spool; {where}")
         )
 
-    def _open_spool(self) -> Spool:
+    def _open_spool(self, folder: Path) -> Spool:
         settings = self.settings.spool
         header_octets_max, header_fields_max = self._header_limits()
-        folder = Path(self.settings.server.data_folder) / "spool"
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return Spool(
             str(folder),
@@ -134,6 +167,7 @@ class Server:
             pending_octets_max=settings.pending_octets_max,
             header_octets_max=header_octets_max,
             header_fields_max=header_fields_max,
+            shard=self._place.number - 1,
         )
 
     def _header_limits(self) -> tuple[int, int]:
@@ -154,30 +188,43 @@ class Server:
             contexts=ClientContexts(settings.delivery.ca_file),
         )
         self.observer = QueueObserver(self.log, self.metrics, self.trace, self.policies, self.clock.now_ms)
-        self.manager = QueueManager(
-            self.spool,
-            settings.queue,
+        self._reporter = QueueReporter(
+            ReportSettings.from_settings(settings),
+            inject=self.intake.inject,
+            log=self.log,
+            metrics=self.metrics,
+        )
+        self.manager = self._manager(self.spool)
+        self.sites.belong_to(self.manager)
+
+    def _manager(self, spool: Spool) -> QueueManager:
+        return QueueManager(
+            spool,
+            self.settings.queue,
             routing=self.routing,
             sites=self.sites,
-            reporter=QueueReporter(
-                ReportSettings.from_settings(settings),
-                inject=self.intake.inject,
-                log=self.log,
-                metrics=self.metrics,
-            ),
+            reporter=self._reporter,
             observer=self.observer,
             now_ms=self.clock.now_ms,
         )
-        self.sites.belong_to(self.manager)
 
-    def _door(self, listener: ListenerSettings) -> Door:
-        settings = self.settings
+    def _open_left_over(self, shard: int, folder: Path) -> None:
+        if not self.left_over:
+            self.sites.belong_to(ByRound(self.manager))
+        spool = self._open_spool(folder)
+        self.left_over.append(
+            LeftOver(
+                shard, folder, spool, self._manager(spool), log=self.log, on_removed=self.left_over.remove
+            )
+        )
+
+    def _door(self, listener: ListenerSettings, settings: Settings, directory: Directory) -> Door:
         return Door(
             listener,
             settings.limits_of(listener),
             hostname=settings.server.hostname.name,
             relay_domains=RelayDomains(str(domain) for domain in settings.domains.relay_domains),
-            directory=self.directory,
+            directory=directory,
             policies=self.policies,
             spool=self.spool,
             intake=self.intake,
@@ -212,18 +259,27 @@ class Server:
         for text in self.spool.troubles():
             self.log.emit(Trouble(what="the spool has trouble", error=text, where="spool"))
 
-    def reload(self, settings: Settings | None = None) -> None:
+    def reload(self, new: Settings) -> None:
         """
-        Take over a new policy script, and new settings where some are given; sessions in progress keep the old ones.
-
-        Everything new is made before anything old is given up, so that what is refused changes nothing.
+        Take over *new* settings and the policy script; sessions in progress keep the old ones.
 
         Raises:
             ConfigError: Something cannot be used; all stays as it was.
         """
+        self.prepare_reload(new)()
+
+    def prepare_reload(self, new: Settings) -> Callable[[], None]:
+        """
+        The first half of `reload`: makes everything new, gives up nothing old.
+
+        Returns:
+            The second half, which cannot fail.
+
+        Raises:
+            ConfigError: Something cannot be used.
+        """
         if not self._started:
             raise ConfigError("the server is still starting")
-        new = settings or self.settings
         for before, after in itertools.zip_longest(_fixed(self.settings), _fixed(new)):
             if before != after:
                 name = (before or after or ("",))[0]
@@ -233,31 +289,42 @@ class Server:
                     option="listeners",
                 )
         router = Router.from_settings(new, self.resolver, now_ms=self.clock.now_ms)
-        for tls in self._tls.values():
-            tls.reload()
-        self.policies.replace(new.policy.script, new.policy)
-        before = self.settings, self._lookup, self.directory
-        try:
-            self.settings = new
-            if (new.directory.source, new.directory_file) != (
-                before[0].directory.source,
-                before[0].directory_file,
-            ):
-                self._lookup = open_lookup(new)
-            self.directory = open_directory(new, self._lookup)
-            doors = [self._door(listener) for listener in new.listeners]
-        except BaseException:
-            self.settings, self._lookup, self.directory = before
-            raise
-        for listener, door in zip(self.listeners, doors, strict=True):
-            listener.use_door(door)
-        self.routing.router = router
-        self.manager.use_settings(new.queue)
+        use_certificates = [tls.prepare() for tls in self._tls.values()]
+        use_policy = self.policies.prepare(new.policy.script, new.policy)
+        lookup, now = self._lookup, self.settings
+        if (new.directory.source, new.directory_file) != (now.directory.source, now.directory_file):
+            lookup = open_lookup(new)
+        directory = open_directory(new, lookup)
+        doors = [self._door(listener, new, directory) for listener in new.listeners]
 
-    def reload_certificates(self) -> None:
-        """Read certificates anew where the files changed; CertificateError leaves all as they were."""
-        for tls in self._tls.values():
-            tls.reload_if_changed()
+        def use() -> None:
+            self.settings, self._lookup, self.directory = new, lookup, directory
+            use_policy()
+            for use_certificate in use_certificates:
+                use_certificate()
+            for listener, door in zip(self.listeners, doors, strict=True):
+                listener.use_door(door)
+            self.routing.router = router
+            for manager in (self.manager, *(part.manager for part in self.left_over)):
+                manager.use_settings(new.queue)
+
+        return use
+
+    def _watch_certificates(self) -> None:
+        try:
+            for tls in self._tls.values():
+                tls.reload_if_changed()
+        except PymtaError as error:  # a certificate is often replaced in two steps: the next look may succeed
+            self.log.emit(Trouble(what="certificate not reloaded", error=str(error)))
+        self._loop.call_later(CERTIFICATES_EVERY_S, self._watch_certificates)
+
+    def spool_stats(self) -> dict[str, int]:
+        """`Spool.stats`, added up where shards of workers that were are drained."""
+        stats = self.spool.stats()
+        for part in self.left_over:
+            for name, value in part.spool.stats().items():
+                stats[name] += value
+        return stats
 
     def why_not_ready(self) -> str | None:
         """None while new mail is accepted, else the reason."""
@@ -288,9 +355,12 @@ class Server:
         self._descriptors.close()
         await asyncio.gather(*(listener.stop(grace_s) for listener in self.listeners))
         left_s = max(grace_s - (time.monotonic() - began), 0.5)
-        await self.manager.stop(left_s)
+        left_over = tuple(self.left_over)
+        await asyncio.gather(self.manager.stop(left_s), *(part.stop(left_s) for part in left_over))
         await self.sites.close()
         await self.manager.close()
+        for part in left_over:
+            await part.close()
         await self.resolver.aclose()
         self._loop.remove_reader(self.spool.wake_fd)
         self.spool.close()

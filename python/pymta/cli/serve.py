@@ -17,7 +17,6 @@ from pymta.cli.version import other_distribution, version
 
 if TYPE_CHECKING:
     from pymta.config.load import Loaded
-    from pymta.config.settings import Settings
 
 __all__ = ["banner"]
 
@@ -42,8 +41,8 @@ def command(config: Path | None, no_config: bool, data: Path | None) -> None:
     from pymta._core import SpoolError
     from pymta.mail.errors import PymtaError
 
-    def load_again() -> Settings:
-        return loaded.settings if not loaded.files else place_again(loaded.files[0], data)
+    def load_again() -> Loaded:
+        return place_again(loaded.files[0], data) if loaded.files else loaded
 
     def announce(listeners: Sequence[tuple[str, str]]) -> None:
         # A newcomer is told wherever the output goes; who has a configuration and no terminal is a supervisor.
@@ -51,14 +50,14 @@ def command(config: Path | None, no_config: bool, data: Path | None) -> None:
             click.echo(banner(loaded, listeners))
 
     try:
-        app.run(loaded.settings, version=version(), load_again=load_again, announce=announce)
+        app.run(loaded, version=version(), load_again=load_again, announce=announce)
     except (PymtaError, SpoolError, OSError) as error:
         raise click.ClickException(_one_line(error)) from None
 
 
-def place_again(file: Path, data: Path | None) -> Settings:
+def place_again(file: Path, data: Path | None) -> Loaded:
     """
-    The settings of a reload.
+    The configuration of a reload.
 
     Raises:
         ConfigError: The file cannot be used.
@@ -66,7 +65,7 @@ def place_again(file: Path, data: Path | None) -> Settings:
     from pymta.config.load import load
 
     loaded = load(file)
-    return (loaded if data is None else loaded.with_data_folder(data)).settings
+    return loaded if data is None else loaded.with_data_folder(data)
 
 
 def banner(loaded: Loaded, listeners: Sequence[tuple[str, str]]) -> str:

@@ -48,12 +48,19 @@ def dump(
         if data is not None
         else place.find(config, no_config, data).settings.server.data_folder
     )
+    from pymta.spool import shards
+
     try:
-        files = segment_files(folder / "spool")
+        parts = [shards.folder_of(folder, shard) for shard in shards.existing(folder) or [1]]
+        files = [file for part in parts for file in segment_files(part)]
     except OSError as error:
         raise click.ClickException(f"{error.filename}: {error.strerror}") from None
     damaged = 0
+    shown = None
     for file in files:
+        if len(parts) > 1 and not as_json and file.parent != shown:
+            shown = file.parent
+            click.echo(f"{shown.parent.name}/")
         head = read_head(file)
         if head is None:
             damaged += 1

@@ -32,6 +32,10 @@ def command(config: Path | None, no_config: bool, data: Path | None, as_json: bo
     click.echo(f"process {status.pid}")
     for listener in status.listeners:
         click.echo(f"  {listener.role:<12}{listener.address:<24}{listener.name}")
+    for worker in status.workers:
+        process = f"process {worker.pid}" if worker.pid else ""
+        restarts = f"started again {counted(worker.restarts, 'time')}" if worker.restarts else ""
+        click.echo(f"  {f'worker {worker.number}':<12}{worker.state:<12}{process:<16}{restarts}".rstrip())
     click.echo(f"  {'sessions':<12}{status.connections_open}")
     states = ("incoming", "active", "deferred", "hold", "corrupt")
     click.echo(f"  {'messages':<12}" + ", ".join(f"{spool.get(state, 0)} {state}" for state in states))

@@ -16,7 +16,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,7 +37,17 @@ from pymta.config.values import (
 )
 from pymta.mail.errors import ConfigError
 
-__all__ = ["ENVIRONMENT", "Loaded", "Origin", "file_of_environment", "load", "load_text", "path_text"]
+__all__ = [
+    "ENVIRONMENT",
+    "Loaded",
+    "Origin",
+    "Sources",
+    "file_of_environment",
+    "load",
+    "load_sources",
+    "load_text",
+    "path_text",
+]
 
 ENVIRONMENT: Final = "PYMTA_CONFIG"
 FILE_OCTETS_MAX: Final = 8 * 1024 * 1024
@@ -54,6 +64,10 @@ _VALUES: Final[tuple[_Kind, ...]] = (
     Resolver,
     SourceAddress,
 )
+
+
+Sources = tuple[tuple[Path | None, str], ...]
+"""Texts, each with the file that it is from; None is the embedded default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +87,21 @@ class Loaded:
         settings: What the server is told.
         files: All that was read, in order; empty for the embedded default.
         origins: By path, for what was written at all.
+        sources: The text of each file, for `load_sources` in another process.
+        base: The folder that relative paths are relative to.
     """
 
     settings: Settings
     files: tuple[Path, ...]
     origins: dict[toml_lines.Path, Origin] = field(repr=False)
+    sources: Sources = field(repr=False)
+    base: Path
 
     def with_data_folder(self, folder: Path) -> Loaded:
         """The same with another data folder, given on the command line."""
         server = msgspec.structs.replace(self.settings.server, data_folder=folder.absolute())
         settings = msgspec.structs.replace(self.settings, server=server)
-        return Loaded(settings, self.files, self.origins)
+        return replace(self, settings=settings)
 
     def origin_of(self, path: toml_lines.Path) -> Origin | None:
         """Where the value at *path* was written, or what is around it; None for a default."""
@@ -106,7 +124,7 @@ def load(file: Path) -> Loaded:
     folder = file.parent / "conf.d"
     if folder.is_dir():
         files += sorted(folder.glob("*.toml"))[:EXTRA_FILES_MAX]
-    return _convert([(path, _read(path)) for path in files], base=file.parent)
+    return load_sources(tuple((path, _read(path)) for path in files), base=file.parent)
 
 
 def load_text(text: str, *, base: Path) -> Loaded:
@@ -116,7 +134,28 @@ def load_text(text: str, *, base: Path) -> Loaded:
     Raises:
         ConfigError: As `load`.
     """
-    return _convert([(None, text)], base=base.absolute())
+    return load_sources(((None, text),), base=base.absolute())
+
+
+def load_sources(sources: Sources, *, base: Path) -> Loaded:
+    """
+    The same from what was read already, the main file first: all workers use one reading, whatever becomes of the files.
+
+    Raises:
+        ConfigError: As `load`.
+    """
+    merged: dict[str, Any] = {}
+    origins: dict[toml_lines.Path, Origin] = {}
+    for file, text in sources:
+        tree = _parse(text, file)
+        where = toml_lines.lines(text)
+        _merge(merged, tree, origins, {path: Origin(file, line) for path, line in where.items()}, ())
+    main_file = sources[0][0]
+    settings = _typed(merged, origins, main_file, base)
+    files = tuple(file for file, _ in sources if file is not None)
+    for problem in problems(settings):
+        raise _error(problem.path, problem.text, origins, main_file)
+    return Loaded(settings, files, origins, sources, base)
 
 
 def file_of_environment() -> Path | None:
@@ -142,21 +181,6 @@ def _read(file: Path) -> str:
         raise ConfigError(
             f"expected UTF-8, found octet {error.object[error.start]:#04x}", file=file
         ) from None
-
-
-def _convert(sources: list[tuple[Path | None, str]], *, base: Path) -> Loaded:
-    merged: dict[str, Any] = {}
-    origins: dict[toml_lines.Path, Origin] = {}
-    for file, text in sources:
-        tree = _parse(text, file)
-        where = toml_lines.lines(text)
-        _merge(merged, tree, origins, {path: Origin(file, line) for path, line in where.items()}, ())
-    main_file = sources[0][0]
-    settings = _typed(merged, origins, main_file, base)
-    loaded = Loaded(settings, tuple(file for file, _ in sources if file is not None), origins)
-    for problem in problems(settings):
-        raise _error(problem.path, problem.text, origins, main_file)
-    return loaded
 
 
 _TOML_PLACE: Final = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")

@@ -58,6 +58,7 @@ class Exposition:
         dns_counts: `StubResolver.cache_counts`, or None where there is no resolver.
         hop_connections: Connections to next hops that are open.
         log_lines_dropped: Asks the log's writer.
+        workers: Workers by state, and how often any was started again; None where one process does all.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Exposition:
         dns_counts: Callable[[], Mapping[str, int]] | None = None,
         hop_connections: Callable[[], int] = lambda: 0,
         log_lines_dropped: Callable[[], int] = lambda: 0,
+        workers: tuple[Mapping[str, int], int] | None = None,
     ) -> None:
         self._metrics = metrics
         self._version = version
@@ -78,6 +80,7 @@ class Exposition:
         self._dns_counts = dns_counts
         self._hop_connections = hop_connections
         self._log_lines_dropped = log_lines_dropped
+        self._workers = workers
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
 
@@ -123,6 +126,12 @@ class Exposition:
                 yield _single(_DNS[key], count)
         yield _single("hop_connections", self._hop_connections())
         yield _single("log_lines_dropped", self._log_lines_dropped())
+        if self._workers is not None:
+            by_state = GaugeMetricFamily(PREFIX + "workers", SOURCES["workers"][1], labels=["state"])
+            for state, count in self._workers[0].items():
+                by_state.add_metric([state], count)
+            yield by_state
+            yield _single("worker_restarts", self._workers[1])
         yield _single("start_time_s", self._start_time_s)
         info = GaugeMetricFamily(PREFIX + "build_info", SOURCES["build_info"][1], labels=["version"])
         info.add_metric([self._version], 1)

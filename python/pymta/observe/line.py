@@ -11,13 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from pymta.observe.events import Event, Trouble
 
-__all__ = ["Encoder", "coloured_text_line", "json_line", "text_line", "trouble_of"]
+__all__ = ["Encoder", "coloured_text_line", "json_line", "naming", "text_line", "trouble_of"]
 
 TEXT_OCTETS_MAX: Final = 512
 """Longest value in a line, in characters; RFC 5321 allows paths of 256 and reply lines of 512."""
@@ -166,6 +166,24 @@ def text_line(event: Event, at_ms: int, *, colour: bool = False) -> bytes:
 def coloured_text_line(event: Event, at_ms: int) -> bytes:
     """`text_line` for a terminal."""
     return text_line(event, at_ms, colour=True)
+
+
+def naming(encode: Encoder, worker: int, format: Literal["json", "text"]) -> Encoder:  # noqa: A002 - the option's name
+    """*encode* with the worker's number in each line, behind the time (JSON) or the verb (text without colours)."""
+    at, name = (
+        (_JSON_TIME_OCTETS, b'"worker":%d,') if format == "json" else (_TEXT_VERB_OCTETS, b"worker=%d ")
+    )
+    name %= worker
+
+    def encode_named(event: Event, at_ms: int) -> bytes:
+        line = encode(event, at_ms)
+        return line[:at] + name + line[at:]
+
+    return encode_named
+
+
+_JSON_TIME_OCTETS: Final = len('{"time":"2026-11-23T08:25:01.042Z",')
+_TEXT_VERB_OCTETS: Final = len("08:25:01.042 accept   ")
 
 
 def _shown(value: object) -> str:

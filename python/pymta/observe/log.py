@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from pymta.observe.events import EVENTS, Admin, Event, Trouble, Verb
-from pymta.observe.line import Encoder, coloured_text_line, json_line, text_line, trouble_of
+from pymta.observe.line import Encoder, coloured_text_line, json_line, naming, text_line, trouble_of
 from pymta.observe.writer import Writer
 
 __all__ = ["Log", "LogFormat", "VerbLevel"]
@@ -36,9 +36,10 @@ class Log:
         format: "auto" is text on a terminal and JSON elsewhere.
         verbs: Which verbs are written less than always; Admin and Trouble always are.
         now_ms: The clock; a test has its own.
+        worker: Its number, which is in each line then; 0 where one process does all.
     """
 
-    __slots__ = ("_encode", "_levels", "_now_ms", "writer")
+    __slots__ = ("_encode", "_levels", "_now_ms", "format", "writer")
 
     def __init__(
         self,
@@ -47,10 +48,16 @@ class Log:
         format: LogFormat = "auto",  # noqa: A002 - the option's name
         verbs: Mapping[Verb, VerbLevel] | None = None,
         now_ms: Callable[[], int] = _now_ms,
+        worker: int = 0,
     ) -> None:
         self.writer = writer
         self._now_ms = now_ms
-        self._encode: Encoder = _encoder(format, writer)
+        self.format: Literal["json", "text"] = (
+            "json" if format == "json" or (format == "auto" and not writer.is_terminal) else "text"
+        )
+        self._encode: Encoder = _encoder(self.format, writer)
+        if worker:
+            self._encode = naming(self._encode, worker, self.format)
         # Only what is not written always has an entry: the usual event costs one failed look-up.
         self._levels: dict[type[Event], VerbLevel] = {}
         levels = {str(verb): level for verb, level in (verbs or {}).items()}
@@ -68,6 +75,7 @@ class Log:
         format: LogFormat = "auto",  # noqa: A002 - the option's name
         verbs: Mapping[Verb, VerbLevel] | None = None,
         pending_octets_max: int = 4 * 1024 * 1024,
+        worker: int = 0,
     ) -> Self:
         """
         The log that a configuration's [log] describes.
@@ -75,7 +83,9 @@ class Log:
         Raises:
             OSError: The file cannot be opened.
         """
-        return cls(Writer(file, pending_octets_max=pending_octets_max), format=format, verbs=verbs)
+        return cls(
+            Writer(file, pending_octets_max=pending_octets_max), format=format, verbs=verbs, worker=worker
+        )
 
     def emit(self, event: Event) -> None:
         """Write one line for *event*, soon."""
@@ -106,8 +116,8 @@ class Log:
         return self._encode(Trouble(what="log lines dropped", count=count), self._now_ms())
 
 
-def _encoder(format: LogFormat, writer: Writer) -> Encoder:  # noqa: A002 - the option's name
-    if format == "json" or (format == "auto" and not writer.is_terminal):
+def _encoder(format: Literal["json", "text"], writer: Writer) -> Encoder:  # noqa: A002 - the option's name
+    if format == "json":
         return json_line
     # https://no-color.org: set and not empty means no colours, whatever the terminal can do.
     return coloured_text_line if writer.is_terminal and not os.environ.get("NO_COLOR") else text_line

@@ -70,6 +70,11 @@ class Counts:
         """(value, count) in order of value."""
         return sorted(self._counts.items())
 
+    def add_all(self, other: Counts) -> None:
+        """Count all that *other* has counted, too."""
+        for value, count in other.items():
+            self.add(value, count)
+
     def __getitem__(self, value: str) -> int:
         return self._counts.get(value, 0)
 
@@ -88,6 +93,11 @@ class Histogram:
         """Count one measurement; a clock that went back counts as 0."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self.sum += value if value > 0 else 0.0
+
+    def add_all(self, other: Histogram) -> None:
+        """Count all that *other* has counted, too; it has the same bounds."""
+        self._counts = [mine + more for mine, more in zip(self._counts, other._counts, strict=True)]
+        self.sum += other.sum
 
     @property
     def count(self) -> int:
@@ -183,6 +193,8 @@ SOURCES: Final[Mapping[str, tuple[str, str]]] = {
     "dns_queries": ("counter", "Questions sent to DNS servers."),
     "dns_waiting": ("gauge", "Questions to DNS servers that wait for an answer."),
     "log_lines_dropped": ("counter", "Log lines that could not be written."),
+    "workers": ("gauge", "Workers by state, where there are several: starting, running, waiting, given up."),
+    "worker_restarts": ("counter", "Times that a worker ended and was to be started again."),
     "start_time_s": ("gauge", "When the process started, in seconds since 1970."),
     "build_info": ("gauge", "1, with the version as a label."),
 }

@@ -32,7 +32,7 @@ def page() -> str:
         rows.append(
             (definition.name, "counter" if kind == "counts" else kind, label, definition.metadata["doc"])
         )
-    labels = {"queue_messages": "state", "build_info": "version"}
+    labels = {"queue_messages": "state", "workers": "state", "build_info": "version"}
     rows += [(name, kind, labels.get(name, ""), doc) for name, (kind, doc) in SOURCES.items()]
     return _HEAD + "".join(
         f"| `pymta_{name}{'_total' if kind == 'counter' else ''}` | {kind} | {f'`{label}`' if label else ''} | {doc} |\n"

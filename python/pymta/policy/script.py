@@ -4,6 +4,7 @@ The operator's script as the server holds it: which one is current, and how it i
 How a module is loaded is `loader.py`, how its hooks are called is `pipeline.py`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from pymta.policy.loader import ScriptError, load_script
@@ -43,9 +44,22 @@ class PolicyHolder:
         Raises:
             ScriptError: it cannot be used. The current one stays.
         """
+        return self.prepare(path, limits)()
+
+    def prepare(self, path: str | Path | None, limits: PolicyLimits) -> Callable[[], Policy]:
+        """
+        The first half of `replace`, which loads; what it returns is the second, which cannot fail.
+
+        Raises:
+            ScriptError: it cannot be used.
+        """
         policy = self._load(path, limits)
-        self._path, self._limits, self.current = path, limits, policy
-        return policy
+
+        def use() -> Policy:
+            self._path, self._limits, self.current = path, limits, policy
+            return policy
+
+        return use
 
     def _load(self, path: str | Path | None, limits: PolicyLimits) -> Policy:
         script = None if path is None else load_script(path)

@@ -158,7 +158,7 @@ class QueueManager:
         self._active_count += 1
         if self._active_count == 1:
             self._idle.clear()
-        round_ = Round(message)
+        round_ = Round(message, self)
         groups = message.by_domain()
         round_.outstanding = len(groups)
         for domain, recipients in groups:

@@ -5,12 +5,15 @@ A round is split into deliveries, one for each site and group of recipients; eac
 recipients. The round ends when nothing is outstanding any more. It holds no decisions: the manager makes them.
 """
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from pymta._core import QueuedMessage, Reply
 from pymta.mail.route import Route
+
+if TYPE_CHECKING:
+    from pymta.queue.site import SiteOwner
 
 __all__ = ["Delivery", "RecipientOutcome", "RecipientState", "Round"]
 
@@ -39,10 +42,12 @@ class RecipientOutcome(msgspec.Struct, gc=False):
 class Round:
     """The attempts at one message between `take_due` and `settle`."""
 
-    __slots__ = ("id", "message", "not_before_ms", "outcomes", "outstanding")
+    __slots__ = ("id", "message", "not_before_ms", "outcomes", "outstanding", "owner")
 
-    def __init__(self, message: QueuedMessage) -> None:
+    def __init__(self, message: QueuedMessage, owner: "SiteOwner | None" = None) -> None:
         self.message = message
+        self.owner = owner
+        """Whose round it is, where several queues share the sites."""
         self.id = message.id
         self.outstanding = 0
         """Deliveries that have not concluded."""

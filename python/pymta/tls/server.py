@@ -6,6 +6,7 @@ cannot be used changes nothing.
 """
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -61,15 +62,22 @@ class ServerTls:
 
     def reload(self) -> None:
         """Read all files anew; new handshakes use them. When one is unusable, all stay as they were."""
+        self.prepare()()
+
+    def prepare(self) -> Callable[[], None]:
+        """The first half of `reload`, which may raise; what it returns is the second, which cannot."""
         seen = {path: _look(path) for files in self._certificates for path in _paths(files)}
         contexts = [_context(files) for files in self._certificates]
-        self._fallback = contexts[0]
-        self._by_name = {
+        by_name = {
             name.lower(): context
             for files, context in zip(self._certificates, contexts, strict=True)
             for name in files.names
         }
-        self._seen = seen
+
+        def use() -> None:
+            self._fallback, self._by_name, self._seen = contexts[0], by_name, seen
+
+        return use
 
     def reload_if_changed(self) -> bool:
         """

@@ -274,7 +274,7 @@ impl PySpool {
     #[new]
     #[pyo3(signature = (
         folder, *, now_ms, segment_octets=None, spill_octets=None, memory_octets_max=None, free_octets_min=None,
-        pending_octets_max=None, header_octets_max=None, header_fields_max=None
+        pending_octets_max=None, header_octets_max=None, header_fields_max=None, shard=0
     ))]
     #[allow(clippy::too_many_arguments)] // keyword-only in Python, where they are the settings value
     fn new(
@@ -288,6 +288,7 @@ impl PySpool {
         pending_octets_max: Option<usize>,
         header_octets_max: Option<usize>,
         header_fields_max: Option<usize>,
+        shard: u16,
     ) -> PyResult<Self> {
         let _ = now_ms; // part of the contract: a later format may age what it finds
         let mut settings = Settings::default();
@@ -298,6 +299,7 @@ impl PySpool {
         settings.pending_octets_max = pending_octets_max.unwrap_or(settings.pending_octets_max);
         settings.header_octets_max = header_octets_max.unwrap_or(settings.header_octets_max);
         settings.header_fields_max = header_fields_max.unwrap_or(settings.header_fields_max);
+        settings.shard = shard;
         let wake =
             Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map_err(io::Error::from)?);
         let bell = Arc::clone(&wake);

@@ -19,6 +19,9 @@ pub struct Settings {
     pub header_octets_max: usize,
     /// Most header fields.
     pub header_fields_max: usize,
+    /// Which of several spools that work at the same time this one is, from 0: part of every id, so that no two give
+    /// out the same.
+    pub shard: u16,
 }
 
 impl Default for Settings {
@@ -31,12 +34,15 @@ impl Default for Settings {
             pending_octets_max: 64 << 20,
             header_octets_max: 256 << 10,
             header_fields_max: 1000,
+            shard: 0,
         }
     }
 }
 
 /// Smallest segment: two headers and one record of a useful size.
 pub(crate) const SEGMENT_OCTETS_MIN: u32 = 16 << 10;
+/// Spools that may work at the same time; a power of two, because the shard is the low bits of an id.
+pub(crate) const SHARDS_MAX: u16 = 1 << 10;
 /// Largest segment: offsets are 32 bits, and one segment is the unit of space that comes back.
 pub(crate) const SEGMENT_OCTETS_MAX: u32 = 1 << 30;
 
@@ -75,6 +81,7 @@ impl Settings {
         let piece_octets_max = self.segment_octets as usize / 4;
         self.spill_octets = self.spill_octets.clamp(1024, piece_octets_max);
         self.header_octets_max = self.header_octets_max.min(piece_octets_max);
+        self.shard %= SHARDS_MAX;
         self
     }
 }

@@ -18,7 +18,7 @@ use crate::log::Item;
 use crate::message::StoredMessage;
 use crate::schedule::Schedule;
 use crate::segments::Segments;
-use crate::settings::{SPARE_SEGMENTS_MAX, Settings, TROUBLES_MAX};
+use crate::settings::{SHARDS_MAX, SPARE_SEGMENTS_MAX, Settings, TROUBLES_MAX};
 use crate::storage::{SegmentFile, Storage};
 
 /// How a commit ended: its token, and the message's id or why it is not spooled.
@@ -295,10 +295,13 @@ impl Shared {
         self.stream_count.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// An id greater than all before, which sorts by time as long as the clock does not go back.
+    /// An id greater than all before, which sorts by time as long as the clock does not go back: the time in
+    /// milliseconds, ten bits that count, ten bits of shard.
     pub(crate) fn next_id(&self, now: UnixMs) -> SpoolId {
         let by_clock = now.0.min((1 << 43) - 1) << 20;
-        let next = |last: u64| (last + 1).max(by_clock);
+        let shards = u64::from(SHARDS_MAX);
+        let shard = u64::from(self.settings.shard);
+        let next = |last: u64| ((last / shards + 1) * shards).max(by_clock) + shard;
         let last = self
             .last_id
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)))

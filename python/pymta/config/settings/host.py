@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from msgspec import Meta
+
 from pymta.config.option import Count, Option, Seconds, Section
 from pymta.config.values import HostName
 
@@ -43,6 +45,16 @@ class HostSettings(Section, frozen=True, kw_only=True):
         str | None,
         Option("The group to become.", reader="runtime.privileges", default="the main group of *user*"),
     ] = None
+    workers: Annotated[
+        Annotated[int, Meta(ge=1, le=256)],
+        Option(
+            "How many processes share the work; as many as there are cores is a good number for much mail. Each has a "
+            "shard of the spool, and limits are shared. With 1 there is no supervisor. Changed only by a restart, which "
+            "loses nothing.",
+            reader="app.supervisor",
+            precedent="nginx worker_processes; Postfix default_process_limit",
+        ),
+    ] = 1
     shutdown_grace_s: Annotated[
         Seconds,
         Option(

@@ -286,6 +286,21 @@ fn ids_are_never_used_again_even_if_the_clock_goes_back() {
 }
 
 #[test]
+fn spools_of_different_shards_never_give_out_the_same_id() {
+    let mut ids = std::collections::HashSet::new();
+    for shard in [0, 1, 1023] {
+        let spool = open(&SimDisk::new(5), Settings { shard, ..small() });
+        let mut last = SpoolId(0);
+        for _ in 0..2000 {
+            let id = spool.shared().next_id(NOW);
+            assert_eq!(u64::from(shard), id.0 % 1024);
+            assert!(id > last && ids.insert(id));
+            last = id;
+        }
+    }
+}
+
+#[test]
 fn a_segment_with_several_statuses_of_one_message_is_given_back() {
     let disk = SimDisk::new(1);
     let spool = open(&disk, small());

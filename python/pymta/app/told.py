@@ -1,0 +1,54 @@
+"""
+What supervisor and worker tell each other, as types. Nothing is done here.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from pymta.config.load import Loaded, Sources, load_sources
+from pymta.config.settings import Settings
+from pymta.observe.counted import Counted
+from pymta.spool.shards import Place
+
+__all__ = ["Assignment", "Configuration", "Pulse"]
+
+
+class Configuration(msgspec.Struct, frozen=True):
+    """The configuration as text, so that all workers use one reading of the files, whatever becomes of those."""
+
+    sources: Sources
+    base: Path
+    data_folder: Path
+
+    @classmethod
+    def of(cls, loaded: Loaded) -> "Configuration":
+        """What *loaded* was made from."""
+        return cls(loaded.sources, loaded.base, Path(loaded.settings.server.data_folder))
+
+    def settings(self) -> Settings:
+        """
+        What it says, undivided.
+
+        Raises:
+            ConfigError: It cannot be used.
+        """
+        return load_sources(self.sources, base=self.base).with_data_folder(self.data_folder).settings
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """All that a worker is told at its start."""
+
+    place: Place
+    configuration: Configuration
+    version: str
+    log_format: Literal["json", "text"]
+    listening_fds: tuple[int, ...]
+
+
+class Pulse(msgspec.Struct, frozen=True):
+    """How a worker is."""
+
+    counted: Counted
+    why_not_ready: str | None

@@ -22,6 +22,7 @@ from pymta.observe.metrics import Metrics
 from pymta.policy.checks.relay import RelayDomains
 from pymta.policy.script import PolicyHolder
 from pymta.policy.session import Listener
+from pymta.runtime.board import Board
 
 __all__ = ["Admission", "Door"]
 
@@ -36,11 +37,17 @@ _MEMBERSHIP_ENTRIES_MAX = 4096
 
 
 class Admission:
-    """How many connections there are, in all and by address; shared by all doors."""
+    """
+    How many connections there are, in all and by address; shared by all doors.
 
-    __slots__ = ("_by_address", "total")
+    Args:
+        board: Counts those of all workers together, where there are several.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_board", "_by_address", "total")
+
+    def __init__(self, board: Board | None = None) -> None:
+        self._board = board
         self.total = 0
         self._by_address: dict[str, int] = {}
 
@@ -49,7 +56,10 @@ class Admission:
         self.total += 1
         mine = self._by_address.get(address, 0) + 1
         self._by_address[address] = mine
-        if self.total > limits.connections_max:
+        total = self.total
+        if self._board is not None:
+            total, mine = self._board.add(address, 1)
+        if total > limits.connections_max:
             return _TOO_MANY
         if mine > limits.connections_per_address_max and not trusted:
             return _TOO_MANY_OF_YOURS
@@ -58,6 +68,8 @@ class Admission:
     def leave(self, address: str) -> None:
         """A counted connection is gone."""
         self.total -= 1
+        if self._board is not None:
+            self._board.add(address, -1)
         left = self._by_address[address] - 1
         if left:
             self._by_address[address] = left

@@ -33,7 +33,7 @@ from pymta.config.load import Loaded
 from pymta.mail.errors import PymtaError
 from pymta.observe.events import Admin, Trouble
 from pymta.observe.log import Log
-from pymta.runtime.channel import ChannelLost, Declined
+from pymta.runtime.channel import ChannelLost, Declined, NoAnswer
 
 __all__ = ["Everyone"]
 
@@ -172,7 +172,7 @@ class Everyone:
         """
         asked = self._asked()
         answers = await asyncio.gather(
-            *(worker.ask(question, *arguments, **options) for worker in asked), return_exceptions=True
+            *(_ask(worker, question, *arguments, **options) for worker in asked), return_exceptions=True
         )
         for worker, answer in zip(asked, answers, strict=True):
             if isinstance(answer, Declined) and answer.kind == "ValueError":
@@ -182,6 +182,21 @@ class Everyone:
             if isinstance(answer, BaseException):
                 raise answer
         return list(answers)
+
+
+# What can be asked again without doing anything twice.
+_QUESTIONS = ("list", "show", "explain", "suspend", "prepare reload")
+
+
+async def _ask(worker: Supervised, question: str, *arguments: Any, **options: Any) -> Any:
+    """Its answer; a worker that dies over a mere question is asked again when it is back."""
+    try:
+        return await worker.ask(question, *arguments, **options)
+    except ChannelLost as error:
+        if question not in _QUESTIONS or isinstance(error, NoAnswer):
+            raise
+        await worker.wait_gone()
+        return await worker.ask(question, *arguments, **options)
 
 
 def _listeners(parts: list[Status]) -> tuple[ListenerStatus, ...]:

@@ -44,6 +44,7 @@ from pymta.queue.sites import SiteTable
 from pymta.report import ReportSettings
 from pymta.route.router import Router
 from pymta.runtime import open_files
+from pymta.runtime.board import Board
 from pymta.runtime.clock import Clock, SystemClock
 from pymta.spool import shards
 from pymta.tls.server import CertificateFiles, ServerTls
@@ -71,6 +72,7 @@ class Server:
         clock: Clock | None = None,
         place: shards.Place = shards.ALONE,
         bound: Sequence[socket.socket] | None = None,
+        board: Board | None = None,
     ) -> None:
         """
         Args:
@@ -81,6 +83,7 @@ class Server:
             clock: A test has its own.
             place: Which of several workers it is.
             bound: The listening sockets in the order of the listeners; None: they are made here.
+            board: Where the workers count clients' connections together.
         """
         self.settings = settings
         self._place = place
@@ -94,7 +97,7 @@ class Server:
         self._sids = itertools.count(1)
         # Sessions of different runs must not share a name in the log.
         self._sid_prefix = secrets.token_hex(3)
-        self._admission = Admission()
+        self._admission = Admission(board)
         self._tls: dict[str, ServerTls] = {}
         self.listeners: list[Listener] = []
         self.stopping = False

@@ -5,6 +5,7 @@ Not a worker itself (worker.py), and not the one that knows them all (supervisor
 """
 
 import asyncio
+import contextlib
 import signal
 import socket
 import sys
@@ -37,6 +38,7 @@ class Supervised:
             started again.
         assignment: Makes what it is told; asked anew at each start.
         log: Gets its lines, and what is said about it.
+        on_gone: Called each time its process has ended.
         on_given_up: Called when it has died too often.
     """
 
@@ -47,6 +49,7 @@ class Supervised:
         *,
         assignment: Callable[[int, Sequence[socket.socket]], Assignment],
         log: Log,
+        on_gone: Callable[["Supervised"], None],
         on_given_up: Callable[["Supervised"], None],
     ) -> None:
         self.number = number
@@ -56,6 +59,7 @@ class Supervised:
         self._sockets = list(sockets)
         self._assignment = assignment
         self._log = log
+        self._on_gone = on_gone
         self._on_given_up = on_given_up
         self._child: Child | None = None
         self._gone = asyncio.Event()
@@ -79,7 +83,7 @@ class Supervised:
             self._child = Child(
                 [sys.executable, "-m", "pymta.app.worker"],
                 assignment,
-                fds=assignment.listening_fds,
+                fds=(*assignment.listening_fds, assignment.board_fd),
                 handle=self._answer,
                 on_lines=self._on_lines,
                 on_exit=self._on_exit,
@@ -123,6 +127,12 @@ class Supervised:
         self.state = "stopped"
         for task in tuple(self._tasks):
             task.cancel()
+
+    async def wait_gone(self) -> None:
+        """The channel to it was lost: return when that is known here, too."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._gone.wait()
 
     def kill(self) -> None:
         """End it at once; it is started again unless it is being stopped."""
@@ -222,6 +232,7 @@ class Supervised:
         child, self._child = self._child, None
         assert child is not None, "one process at a time"
         self._running.clear()
+        self._on_gone(self)
         if self._pulse is not None:
             self._retired = total([self._retired, self._pulse.counted.retired()])
             self._pulse = None

@@ -32,6 +32,7 @@ from pymta.observe.events import Admin, Trouble
 from pymta.observe.exposition import Exposition
 from pymta.observe.log import Log
 from pymta.runtime import open_files, signals
+from pymta.runtime.board import Board
 from pymta.spool import shards
 from pymta.spool.shards import Place
 
@@ -65,6 +66,10 @@ class Supervisor:
         self._count = loaded.settings.server.workers
         self._started_at_s = time.time()
         self._stop_asked = asyncio.Event()
+        self._board_fd = Board.make(self._count)
+        self._board = Board(
+            self._board_fd, rows=self._count, row=0
+        )  # read and cleared here, never counted on
         self._workers: list[Supervised] = []
         self._everyone = Everyone(
             self._workers, log, load_again=self._load_again, use=self._use_configuration, version=version
@@ -124,7 +129,12 @@ class Supervisor:
         for number, mine in enumerate(sockets, 1):
             self._workers.append(
                 Supervised(
-                    number, mine, assignment=self._assignment, log=self._log, on_given_up=self._on_given_up
+                    number,
+                    mine,
+                    assignment=self._assignment,
+                    log=self._log,
+                    on_gone=lambda worker: self._board.clear(worker.number - 1),
+                    on_given_up=self._on_given_up,
                 )
             )
         for worker in self._workers:
@@ -167,6 +177,7 @@ class Supervisor:
             self._version,
             self._log.format,
             tuple(listening.fileno() for listening in sockets),
+            self._board_fd,
         )
 
     def _use_configuration(self, loaded: Loaded) -> None:

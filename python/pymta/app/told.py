@@ -45,6 +45,8 @@ class Assignment(msgspec.Struct, frozen=True):
     version: str
     log_format: Literal["json", "text"]
     listening_fds: tuple[int, ...]
+    board_fd: int
+    """Of the board on which clients' connections are counted together; the worker's row is its number less one."""
 
 
 class Pulse(msgspec.Struct, frozen=True):

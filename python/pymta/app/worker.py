@@ -27,6 +27,7 @@ from pymta.observe.log import Log
 from pymta.observe.metrics import Metrics
 from pymta.observe.trace import Trace
 from pymta.runtime import lag, loop, memory, open_files
+from pymta.runtime.board import Board
 from pymta.runtime.channel import Channel, ChannelLost, read_first
 
 ANSWER_S_MAX = 10.0
@@ -49,6 +50,7 @@ class _Worker:
             trace=Trace(),
             place=assignment.place,
             bound=[socket.socket(fileno=fd) for fd in assignment.listening_fds],
+            board=Board(assignment.board_fd, rows=assignment.place.count, row=assignment.place.number - 1),
         )
         self._control = ServerAnswers(self._server, version=assignment.version)
 

@@ -36,6 +36,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
     yield from _queue(settings)
     yield from _spool(settings)
     yield from _doors_of_our_own(settings)
+    yield from _workers(settings)
 
 
 def _open_relay(settings: Settings) -> Iterator[Problem]:
@@ -170,6 +171,22 @@ def _doors_of_our_own(settings: Settings) -> Iterator[Problem]:
             ("sink", "address"),
             f"expected a loopback address: the sink takes anything, at {sink} from anyone",
         )
+
+
+def _workers(settings: Settings) -> Iterator[Problem]:
+    """What is divided between the workers must be enough for one each (app/share.py)."""
+    workers = settings.server.workers
+    for name in (
+        "connections_max",
+        "connections_per_site_max",
+        "messages_per_site_per_min_max",
+    ):
+        value: int = getattr(settings.delivery, name)
+        if 0 < value < workers:
+            yield Problem(
+                ("delivery", name),
+                f"expected at least server.workers, which is {workers}, because each worker gets its share; got {value}",
+            )
 
 
 def _ordered(settings: Settings, low: tuple[str, str], high: tuple[str, str]) -> Iterator[Problem]:

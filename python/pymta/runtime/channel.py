@@ -14,7 +14,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-__all__ = ["Channel", "ChannelLost", "Declined", "read_first", "write_first"]
+__all__ = ["Channel", "ChannelLost", "Declined", "NoAnswer", "read_first", "write_first"]
 
 FRAME_OCTETS_MAX: Final = 256 * 1024 * 1024
 """A list of all ids of a deep queue, with room to spare."""
@@ -26,7 +26,11 @@ Handler = Callable[[str, tuple[Any, ...]], Awaitable[Any]]
 
 
 class ChannelLost(Exception):
-    """The other side is gone, or did not answer in time."""
+    """The other side is gone."""
+
+
+class NoAnswer(ChannelLost):
+    """It is there and did not answer in time."""
 
 
 class Declined(Exception):
@@ -80,7 +84,7 @@ class Channel:
 
         Raises:
             Declined: It says no.
-            ChannelLost: There is none.
+            ChannelLost: There is none; `NoAnswer` where it only is slow.
         """
         if self._writer is None or self._writer.is_closing():
             raise ChannelLost("there is no connection to it")
@@ -91,7 +95,7 @@ class Channel:
             async with asyncio.timeout(wait_s_max):
                 return await answer
         except TimeoutError:
-            raise ChannelLost(f"no answer within {wait_s_max:g} s") from None
+            raise NoAnswer(f"no answer within {wait_s_max:g} s") from None
         finally:
             self._open.pop(number, None)
 

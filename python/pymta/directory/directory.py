@@ -9,7 +9,7 @@ At each step an alias comes before an account of the same name, so that one can 
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -18,6 +18,7 @@ from pymta._core import Address
 from pymta.directory.identity import InvalidAddress, canonical_address, join, split
 from pymta.directory.lookup import Answered, Lookup, NotKnownYet
 from pymta.directory.nouns import Account, Domain, LocalDelivery, Password, Resolution, Status
+from pymta.directory.srs import Srs
 from pymta.mail.errors import TemporaryFailure
 
 __all__ = ["Directory"]
@@ -40,21 +41,35 @@ class Directory:
     """See the module. One instance a configuration; a reload makes a new one."""
 
     def __init__(
-        self, lookup: Lookup, *, detail_delimiters: str = "+", postmaster: str | None = None
+        self,
+        lookup: Lookup,
+        *,
+        detail_delimiters: str = "+",
+        postmaster: str | None = None,
+        srs: Srs | None = None,
     ) -> None:
         """
         Args:
             lookup: Finds entries.
             detail_delimiters: Any of these characters begins the detail of a local part; empty for no details.
             postmaster: Where mail for a postmaster goes that has no entry of its own, a bare one too.
+            srs: Knows the addresses that forwarded mail went out with; None where there are none.
         """
         self.lookup = lookup
         self._delimiters = detail_delimiters
+        self._srs = srs
         self._postmaster = None if postmaster is None else canonical_address(postmaster)
 
-    def resolve(self, forward_path: Address | str) -> Answered[Resolution]:
-        """What an address stands for. Never raises for what the address is; TemporaryFailure where a source fails."""
-        return self._answered(lambda: self._resolve(forward_path))
+    def resolve(self, forward_path: Address | str, *, followed: Collection[str] = ()) -> Answered[Resolution]:
+        """
+        What an address stands for. Never raises for what the address is; TemporaryFailure where a source fails.
+
+        Args:
+            forward_path: In any spelling.
+            followed: Canonical addresses that the message came by already, which are not followed again: who forwards
+                and keeps a copy gets the copy, and what comes back ends as "loop".
+        """
+        return self._answered(lambda: self._resolve(forward_path, followed))
 
     def domain(self, name: str) -> Answered[Domain | None]:
         """The domain of that canonical name, where it is ours."""
@@ -130,15 +145,20 @@ class Directory:
         found = [at for d in self._delimiters if (at := local.find(d)) > 0]
         return min(found) if found else None
 
-    def _resolve(self, forward_path: Address | str) -> Resolution:
+    def _resolve(self, forward_path: Address | str, before: Collection[str] = ()) -> Resolution:
         start = self._start(forward_path)
         if isinstance(start, Resolution):
             return start
         if self.lookup.domain(start[1]) is None:
             return _NOT_OURS
+        if self._srs is not None and start[0].startswith("srs"):
+            # As it is written: the canonical form has lost the case of what it stands for.
+            origin = self._srs.reverse(Address(str(forward_path)).local_part)
+            if origin is not None:
+                return Resolution("found", forwards=(origin,))
         deliveries: dict[str, LocalDelivery] = {}
         forwards: dict[str, Address] = {}
-        followed: dict[str, None] = {}
+        followed: dict[str, None] = dict.fromkeys(before)
         worst: Status = "unknown"
         todo = deque([(*start, "", 0)])
         while todo:
@@ -162,13 +182,12 @@ class Directory:
                     worst = "loop"
                     continue
                 todo.extend((*split(target), detail, depth + 1) for target in targets)
-            elif depth and join(local, domain_name) in followed:
+            elif join(local, domain_name) in followed:
                 worst = "loop"
+        via = tuple(address for address in followed if address not in before)
         if deliveries or forwards:
-            return Resolution(
-                "found", tuple(deliveries.values()), tuple(forwards.values()), via=tuple(followed)
-            )
-        return Resolution(worst, via=tuple(followed))
+            return Resolution("found", tuple(deliveries.values()), tuple(forwards.values()), via=via)
+        return Resolution(worst, via=via)
 
     def _start(self, forward_path: Address | str) -> tuple[str, str] | Resolution:
         try:

@@ -22,9 +22,10 @@ from pymta.accept.descriptors import Descriptors
 from pymta.accept.door import Admission, Door
 from pymta.accept.intake import Intake
 from pymta.accept.listener import Listener
-from pymta.app.directory import open_directory, open_lookup
+from pymta.app.directory import DirectoryDomains, open_directory, open_lookup, open_srs
 from pymta.app.leftover import ByRound, LeftOver
 from pymta.config.settings import ListenerSettings, Settings
+from pymta.deliver.maildir import MaildirDelivery
 from pymta.deliver.tls_policy import ClientContexts
 from pymta.directory import Directory
 from pymta.dns import ResolverSettings, StubResolver
@@ -36,6 +37,7 @@ from pymta.observe.trace import Trace
 from pymta.policy.checks.relay import RelayDomains
 from pymta.policy.pipeline import TroubleKind
 from pymta.policy.script import PolicyHolder
+from pymta.queue.local import LocalSite
 from pymta.queue.manager import QueueManager
 from pymta.queue.observer import QueueObserver
 from pymta.queue.reports import QueueReporter
@@ -129,7 +131,8 @@ class Server:
             shards.finish_removals(data_folder)
         self.spool = self._open_spool(shards.folder_of(data_folder, self._place.number))
         self._lookup = open_lookup(settings)
-        self.directory = open_directory(settings, self._lookup)
+        self._srs = open_srs(settings, now_ms=self.clock.now_ms)
+        self.directory = open_directory(settings, self._lookup, self._srs)
         self._descriptors = Descriptors(open_files.open_files_max(), in_use=open_files.in_use, log=self.log)
         hostname = settings.server.hostname.name
         self.intake = Intake(
@@ -146,6 +149,7 @@ class Server:
         doors = [self._door(listener, settings, self.directory) for listener in settings.listeners]
         self.listeners = [Listener(door) for door in doors]
         self._loop.add_reader(self.spool.wake_fd, self._spool_woke)
+        self._loop.add_reader(self.maildir.wake_fd, self.maildir.settle)
         self._started = True
         self.manager.wake()
         for listener, listening in zip(self.listeners, bound, strict=True):
@@ -182,9 +186,7 @@ class Server:
         settings = self.settings
         hello = settings.delivery.hello_name
         self.resolver = StubResolver(ResolverSettings.from_settings(settings.dns), now_ms=self.clock.now_ms)
-        self.routing = PolicyRouting(
-            self.policies, Router.from_settings(settings, self.resolver, now_ms=self.clock.now_ms)
-        )
+        self.routing = PolicyRouting(self.policies, self._router(settings, self.directory))
         self.sites = SiteTable(
             settings.delivery,
             hello_name=hostname if hello is None else hello.name,
@@ -197,7 +199,16 @@ class Server:
             log=self.log,
             metrics=self.metrics,
         )
+        self.maildir = self._open_maildir()
+        self.local = LocalSite(
+            self.directory,
+            self.maildir,
+            srs=self._srs,
+            send_on=self.intake.inject,
+            observer=self.observer,
+        )
         self.manager = self._manager(self.spool)
+        self.sites.use_local(self.local)
         self.sites.belong_to(self.manager)
 
     def _manager(self, spool: Spool) -> QueueManager:
@@ -210,6 +221,38 @@ class Server:
             observer=self.observer,
             now_ms=self.clock.now_ms,
         )
+
+    def _router(self, settings: Settings, directory: Directory) -> Router:
+        return Router.from_settings(
+            settings,
+            self.resolver,
+            now_ms=self.clock.now_ms,
+            local_domains=DirectoryDomains(directory),
+        )
+
+    def _open_maildir(self) -> MaildirDelivery:
+        settings = self.settings
+
+        def trouble(error: str, spool_id: str) -> None:
+            self.log.emit(
+                Trouble(
+                    what="a mailbox cannot be written",
+                    error=error,
+                    where="deliver.maildir",
+                    spool_id=spool_id,
+                )
+            )
+
+        try:
+            return MaildirDelivery(
+                settings.mailboxes_folder,
+                settings.mailboxes,
+                hostname=settings.server.hostname.name,
+                now_ms=self.clock.now_ms,
+                trouble=trouble,
+            )
+        except OSError as error:
+            raise ConfigError(str(error), option="mailboxes.folder") from error
 
     def _open_left_over(self, shard: int, folder: Path) -> None:
         if not self.left_over:
@@ -291,23 +334,28 @@ class Server:
                     f"changed by a reload, only by a restart",
                     option="listeners",
                 )
-        router = Router.from_settings(new, self.resolver, now_ms=self.clock.now_ms)
+        if new.mailboxes_folder != self.settings.mailboxes_folder:
+            raise ConfigError("cannot be changed by a reload, only by a restart", option="mailboxes.folder")
         use_certificates = [tls.prepare() for tls in self._tls.values()]
         use_policy = self.policies.prepare(new.policy.script, new.policy)
         lookup, now = self._lookup, self.settings
         if (new.directory.source, new.directory_file) != (now.directory.source, now.directory_file):
             lookup = open_lookup(new)
-        directory = open_directory(new, lookup)
+        srs = open_srs(new, now_ms=self.clock.now_ms)
+        directory = open_directory(new, lookup, srs)
+        router = self._router(new, directory)
         doors = [self._door(listener, new, directory) for listener in new.listeners]
 
         def use() -> None:
-            self.settings, self._lookup, self.directory = new, lookup, directory
+            self.settings, self._lookup, self._srs, self.directory = new, lookup, srs, directory
             use_policy()
             for use_certificate in use_certificates:
                 use_certificate()
             for listener, door in zip(self.listeners, doors, strict=True):
                 listener.use_door(door)
             self.routing.router = router
+            self.local.use_directory(directory, srs)
+            self.maildir.use_settings(new.mailboxes)
             for manager in (self.manager, *(part.manager for part in self.left_over)):
                 manager.use_settings(new.queue)
 
@@ -365,6 +413,7 @@ class Server:
         for part in left_over:
             await part.close()
         await self.resolver.aclose()
+        self._loop.remove_reader(self.maildir.wake_fd)
         self._loop.remove_reader(self.spool.wake_fd)
         self.spool.close()
         self.log.emit(Admin(action="stop"))

@@ -107,17 +107,29 @@ class Srs:
 
 
 def load_secret(file: Path) -> bytes:
-    """The secret in *file*, made, for its owner only, where it does not exist. OSError as reading and writing have it."""
+    """
+    The secret in *file*, made, for its owner only, where it does not exist. OSError as reading and writing have it.
+
+    Several processes may start at a time: the file appears whole, and who comes second takes what is there.
+    """
     try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
         return file.read_bytes()
-    secret = os.urandom(_SECRET_OCTETS)
-    with os.fdopen(descriptor, "wb") as stream:
-        stream.write(secret)
-        stream.flush()
-        os.fsync(stream.fileno())
-    return secret
+    except FileNotFoundError:
+        pass
+    fresh = file.with_name(f".{file.name}-{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(os.urandom(_SECRET_OCTETS))
+            stream.flush()
+            os.fsync(stream.fileno())
+        try:
+            os.link(fresh, file)
+        except FileExistsError:
+            pass
+        return file.read_bytes()
+    finally:
+        fresh.unlink()
 
 
 def _unquoted(local_part: str) -> str:

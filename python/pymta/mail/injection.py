@@ -7,9 +7,9 @@ A value that whoever makes it *returns*; it enters through the same door as any 
 
 from dataclasses import dataclass
 
-from pymta._core import Envelope
+from pymta._core import Envelope, QueuedMessage
 
-__all__ = ["Injection"]
+__all__ = ["Injection", "Redistribution"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,15 @@ class Injection:
     """Header section and body, every line ended by CRLF."""
     cause: str
     """Why it exists, for the log: "dsn failed"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redistribution:
+    """A message of the spool that goes on to others: what an alias does with it (RFC 5321 §3.9)."""
+
+    message: QueuedMessage
+    envelope: Envelope
+    fields: tuple[tuple[str, str], ...]
+    """Names and values that are put on top."""
+    cause: str
+    """Why it exists, for the log: "alias of …"."""

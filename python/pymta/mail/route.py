@@ -37,11 +37,11 @@ class Route(msgspec.Struct, frozen=True):
     """How mail for a domain leaves."""
 
     transport: str
-    """smtp, lmtp or discard."""
+    """smtp, lmtp, local or discard."""
     site: str
     """The set of hosts behind it, under one name: the unit of shaping (ARCHITECTURE.md, shaping)."""
     hops: tuple[Hop, ...]
-    """In the order in which to try them; empty for discard."""
+    """In the order in which to try them; empty for local and discard."""
     tls: TlsMode
     source: str | None
     """The egress address to connect from; None leaves it to the system."""

@@ -17,6 +17,7 @@ from pymta._core import QueuedMessage, Reply, Spool
 from pymta.config.settings.queue import QueueSettings
 from pymta.mail.outcome import outcome_of
 from pymta.mail.route import Hop, Route
+from pymta.queue.local import LocalSite
 from pymta.queue.observer import QueueObserver
 from pymta.queue.reports import QueueReporter
 from pymta.queue.round import Delivery, RecipientOutcome, Round
@@ -45,7 +46,7 @@ _KNOWN: Final = (Route, Reply)
 class Sites(Protocol):
     """The sites by (egress source, site name)."""
 
-    def for_route(self, route: Route) -> Site:
+    def for_route(self, route: Route) -> Site | LocalSite:
         """The one that *route* leads to; made when it is first needed."""
 
     @property

@@ -9,6 +9,7 @@ from pymta.config.settings.delivery import DeliverySettings
 from pymta.deliver.pool import ConnectionPool
 from pymta.deliver.tls_policy import ClientContexts
 from pymta.mail.route import Route
+from pymta.queue.local import LocalSite
 from pymta.queue.site import Site, SiteOwner
 
 __all__ = ["SiteTable"]
@@ -28,6 +29,7 @@ class SiteTable:
         self._contexts = contexts
         self._sites: dict[tuple[str | None, str, str], Site] = {}
         self._owner: SiteOwner | None = None
+        self._local: LocalSite | None = None
         self._loop = asyncio.get_running_loop()
         self._connection_count = 0
         self._timer = self._loop.call_later(SWEEP_S, self._sweep)
@@ -35,9 +37,18 @@ class SiteTable:
     def belong_to(self, owner: SiteOwner) -> None:
         """Who hears of attempts; said once, before the first route."""
         self._owner = owner
+        if self._local is not None:
+            self._local.belong_to(owner)
 
-    def for_route(self, route: Route) -> Site:
+    def use_local(self, local: LocalSite) -> None:
+        """What takes the mail for our own domains; said once, before `belong_to`."""
+        self._local = local
+
+    def for_route(self, route: Route) -> Site | LocalSite:
         """The site that *route* leads to."""
+        if route.transport == "local":
+            assert self._local is not None, "use_local comes first"
+            return self._local
         key = (route.source, route.transport, route.site)
         site = self._sites.get(key)
         if site is None:
@@ -63,6 +74,8 @@ class SiteTable:
         """Close all connections; deliveries in flight end with 4yz."""
         self._timer.cancel()
         await asyncio.gather(*(site.close() for site in self))
+        if self._local is not None:
+            await self._local.close()
 
     def _make_pool(self, site: Site, route: Route) -> ConnectionPool:
         return ConnectionPool(

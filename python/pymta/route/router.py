@@ -9,6 +9,7 @@ once per domain and lifetime of the answer, whoever asks at the same time.
 
 from collections.abc import Callable
 from random import Random, SystemRandom
+from typing import Final, Protocol
 
 import msgspec
 
@@ -28,6 +29,34 @@ from pymta.route.site import site_name
 from pymta.route.smarthost import site_of, written_hosts
 from pymta.route.table import RouteTable, Rule
 from pymta.route.trace import Trace
+
+
+class LocalDomains(Protocol):
+    """Which domains are our own, as far as routing asks."""
+
+    def covers(self, domain: str) -> bool | None:
+        """Whether *domain* (as `Router.route` takes it) is one of them; None where that has to be waited for."""
+
+    async def find(self, domain: str) -> bool:
+        """`covers`, waited for."""
+
+
+class _NoLocalDomains:
+    """Where there is no directory."""
+
+    def covers(self, domain: str) -> bool | None:
+        return False
+
+    async def find(self, domain: str) -> bool:
+        return False
+
+
+_NOTHING_LOCAL: Final = _NoLocalDomains()
+
+# What is delivered here is never remembered: whether it is ours is asked each time.
+_LOCAL: Final = Route(
+    transport="local", site="local", hops=(), tls=TlsMode.NONE, source=None, expires_ms=0, reason="directory"
+)
 
 _Key = str | tuple[str, RouteChoice]
 
@@ -71,28 +100,44 @@ class Router:
         *,
         now_ms: Callable[[], int] = wall_clock_ms,
         random: Random | None = None,
+        local_domains: LocalDomains = _NOTHING_LOCAL,
     ) -> None:
         self._settings = settings
         self._resolver = resolver
         self.now_ms = now_ms
         self._random = random if random is not None else SystemRandom()
+        self._local_domains = local_domains
         self._table = RouteTable(settings.rules)
         self._known: TtlCache[_Key, Route | Reply] = TtlCache(settings.routes_max)
         self._flights: SingleFlight[_Key, Route | Reply] = SingleFlight(_FLIGHTS_MAX)
 
     @classmethod
     def from_settings(
-        cls, settings: Settings, resolver: Resolver, *, now_ms: Callable[[], int] = wall_clock_ms
+        cls,
+        settings: Settings,
+        resolver: Resolver,
+        *,
+        now_ms: Callable[[], int] = wall_clock_ms,
+        local_domains: LocalDomains = _NOTHING_LOCAL,
     ) -> "Router":
         """The router of a whole configuration; *now_ms* is the resolver's clock too."""
-        return cls(RouterSettings.from_settings(settings), resolver, now_ms=now_ms)
+        return cls(
+            RouterSettings.from_settings(settings), resolver, now_ms=now_ms, local_domains=local_domains
+        )
 
     def cached(self, domain: str, choice: RouteChoice | None = None) -> Route | Reply | None:
         """
         The answer where it is known, without waiting; None where `route` has to be asked.
 
-        *domain* is as `route` takes it; nothing is computed here but the look into a table.
+        *domain* is as `route` takes it; nothing is computed here but the look into a table. TemporaryFailure where the
+        directory cannot be asked.
         """
+        if choice is None:
+            local = self._local_domains.covers(domain)
+            if local is None:
+                return None
+            if local and not self._is_routed(domain):
+                return _LOCAL
         return self._known.get(domain if choice is None else (domain, choice), self.now_ms())
 
     async def route(self, domain: str, choice: RouteChoice | None = None) -> Route | Reply:
@@ -104,7 +149,7 @@ class Router:
             choice: What policy chose; what is None in it is decided here.
 
         Returns:
-            A route with at least one hop (none for discard), or a reply: 4yz to try again, 5yz never.
+            A route with at least one hop (none for discard and local), or a reply: 4yz to try again, 5yz never.
         """
         known = self.cached(domain, choice)
         if known is not None:
@@ -117,6 +162,10 @@ class Router:
 
     async def decide(self, domain: str, choice: RouteChoice | None, trace: Trace) -> Route | Reply:
         """`route` without its memory, and with each step noted in *trace*: for `explain`."""
+        is_chosen = choice is not None and (choice.next_hops or choice.transport)
+        if not (is_chosen or self._is_routed(domain)) and await self._local_domains.find(domain):
+            trace.note("local", domain or "postmaster", "a domain of the directory")
+            return _LOCAL
         try:
             name = domain if domain.startswith("[") else canonical_name(domain)
         except InvalidName as error:
@@ -169,11 +218,18 @@ class Router:
     async def _find(self, key: _Key, domain: str, choice: RouteChoice | None) -> Route | Reply:
         trace = self.new_trace()
         outcome = await self.decide(domain, choice, trace)
+        if outcome is _LOCAL:
+            return outcome
         expires_ms = trace.expires_ms
         if isinstance(outcome, Reply) and outcome.is_temporary:
             expires_ms = min(expires_ms, self.now_ms() + _TEMPORARY_S_MAX * 1000)
         self._known.put(key, outcome, expires_ms)
         return outcome
+
+    def _is_routed(self, domain: str) -> bool:
+        """Whether a [[routes]] table names this domain, or those above it: that goes before the directory."""
+        rule = self._table.find(domain)
+        return rule is not None and rule.pattern != "*"
 
     def _plan(self, name: str, choice: RouteChoice, trace: Trace) -> _Plan:
         """

@@ -73,6 +73,7 @@ pub(crate) fn open_for_delivery<F: Files>(
         Some(name) => {
             let at = match files.open_folder(mailbox, name.on_disk()) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    open_subfolders(files, mailbox)?; // a reader takes no mailbox for one without an inbox
                     let at = open_or_make(files, mailbox, name.on_disk())?;
                     match files.create(&at, FOLDER_MARK) {
                         Ok(_) => {}

@@ -13,7 +13,7 @@ from typing import Annotated
 from pymta.config.option import Option, Section
 from pymta.config.settings.auth import AuthSettings
 from pymta.config.settings.delivery import DeliverySettings, TlsPolicy
-from pymta.config.settings.directory import DirectorySettings, MailboxesSettings
+from pymta.config.settings.directory import DirectorySettings, ForwardingSettings, MailboxesSettings
 from pymta.config.settings.dns import DnsSettings
 from pymta.config.settings.domains import DomainsSettings
 from pymta.config.settings.host import HostSettings
@@ -33,6 +33,7 @@ __all__ = [
     "DirectorySettings",
     "DnsSettings",
     "DomainsSettings",
+    "ForwardingSettings",
     "HostSettings",
     "HttpSettings",
     "LimitsSettings",
@@ -76,6 +77,9 @@ class Settings(Section, frozen=True, kw_only=True):
     mailboxes: Annotated[MailboxesSettings, Option("Where accounts' mail is kept.", reader="deliver")] = (
         MailboxesSettings()
     )
+    forwarding: Annotated[
+        ForwardingSettings, Option("Mail that an alias sends on to other domains.", reader="queue.local")
+    ] = ForwardingSettings()
     auth: Annotated[AuthSettings, Option("Logins.", reader="auth")] = AuthSettings()
     policy: Annotated[PolicySettings, Option("The operator's Python.", reader="policy.script")] = (
         PolicySettings()
@@ -102,6 +106,11 @@ class Settings(Section, frozen=True, kw_only=True):
     def directory_file(self) -> Path:
         """Where the directory is kept."""
         return self.directory.file or Path(self.server.data_folder) / "directory.db"
+
+    @property
+    def srs_secret_file(self) -> Path:
+        """Where the secret of SRS is kept."""
+        return self.forwarding.srs_secret_file or Path(self.server.data_folder) / "srs.key"
 
     @property
     def mailboxes_folder(self) -> Path:

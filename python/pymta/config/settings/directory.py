@@ -1,4 +1,4 @@
-"""[directory] and [mailboxes]: whose mail is here, and where it is kept."""
+"""[directory], [mailboxes] and [forwarding]: whose mail is here, where it is kept, and how it goes on to others."""
 
 from __future__ import annotations
 
@@ -64,5 +64,55 @@ class MailboxesSettings(Section, frozen=True, kw_only=True):
             reader="deliver",
             default="`mail` in `server.data_folder`",
             precedent="Postfix virtual_mailbox_base",
+        ),
+    ] = None
+    over_quota: Annotated[
+        Literal["refuse", "defer"],
+        Option(
+            'What becomes of mail that does not fit into an account\'s quota: "refuse" returns it (552 5.2.2), "defer" '
+            "tries again until it fits or `queue.lifetime_s` is over (452 4.2.2).",
+            reader="deliver.maildir",
+            rfc="3463 §3.3",
+            precedent="Dovecot quota_full_tempfail is no",
+        ),
+    ] = "refuse"
+    detail_folder: Annotated[
+        Literal["inbox", "existing", "made"],
+        Option(
+            'Where mail for user+detail goes: into the "inbox"; into the folder that the detail names, where it is '
+            '"existing"; or into that folder, "made" where it is missing. A detail that is no name for a folder, and '
+            "one beyond ASCII, is for the inbox.",
+            reader="deliver.maildir",
+            rfc="5233",
+            precedent="Dovecot lmtp_save_to_detail_mailbox, lda_mailbox_autocreate",
+        ),
+    ] = "inbox"
+
+
+class ForwardingSettings(Section, frozen=True, kw_only=True):
+    """Mail that an alias sends on to other domains."""
+
+    srs: Annotated[
+        bool,
+        Option(
+            "Whether it leaves with a reverse-path of ours that leads back (SRS), so that next hops which check SPF "
+            "take it. Needs MX records of our domains to point here.",
+            reader="directory.srs",
+            precedent="Exim srs_encode",
+        ),
+    ] = True
+    srs_days_max: Annotated[
+        Annotated[int, Meta(ge=1, le=365)],
+        Option(
+            "For how many days such an address leads back.", reader="directory.srs", precedent="libsrs2: 21"
+        ),
+    ] = 21
+    srs_secret_file: Annotated[
+        Path | None,
+        Option(
+            "The secret that they are signed with. Made, for its owner only, where it does not exist; hosts that "
+            "forward for the same domains share it.",
+            reader="directory.srs",
+            default="`srs.key` in `server.data_folder`",
         ),
     ] = None

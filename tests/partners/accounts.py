@@ -19,7 +19,7 @@ class Accounts:
             data: The server's data folder; made where it is missing.
         """
         data.mkdir(parents=True, exist_ok=True)
-        self.mail = data / "mail"
+        self.mailboxes = data / "mail"
         self._file = data / "directory.db"
 
     def add(self, *addresses: str, **options: Any) -> None:
@@ -58,7 +58,7 @@ class Accounts:
     def mailbox(self, address: str, folder: str | None = None) -> Path:
         """The Maildir of an account, or of one of its Maildir++ folders."""
         local, _, domain = address.rpartition("@")
-        inbox = self.mail / domain / local
+        inbox = self.mailboxes / domain / local
         return inbox if folder is None else inbox / f".{folder}"
 
     def messages(self, address: str, folder: str | None = None) -> list[bytes]:

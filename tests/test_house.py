@@ -71,6 +71,8 @@ NAMES_ALLOWED: dict[tuple[str, str], str] = {
         "response",
     ): "what SASL calls the client's answer to a challenge (RFC 4954 §4)",
     ("python/pymta/accept/", "response"): "the same, where it is handled",
+    ("python/pymta/auth/", "response"): "the same",
+    ("tests/auth/test_sasl.py", "response"): "the same",
     ("rust/pymta-smtp/src/server/", "response"): "the same, where it is read",
     ("rust/pymta-py/src/server.rs", "response"): "the same, where it crosses the seam",
     (

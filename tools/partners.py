@@ -19,20 +19,32 @@ PACKAGES = {
     "smtp-source": "postfix",
     "smtp-sink": "postfix",
     "swaks": "swaks",
+    "msmtp": "msmtp",
+    "curl": "curl",
     "knotd": "knot",
     "keymgr": "knot",
     "openssl": "openssl",
     "strace": "strace",
     "unbound": "unbound",
 }
+# A module that one of those programs needs and its package only recommends, and the package of the module.
+PERL_MODULES = {"Net::SSLeay": "libnet-ssleay-perl"}  # swaks, for TLS
 POLICY_RC_D = Path("/usr/sbin/policy-rc.d")
 SEARCHED = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
 
 
 def missing_packages() -> list[str]:
-    """The packages of which a program is not found, each once, in order of name."""
-    return sorted(
-        {package for program, package in PACKAGES.items() if not shutil.which(program, path=SEARCHED)}
+    """The packages of which a program or module is not found, each once, in order of name."""
+    missing = {package for program, package in PACKAGES.items() if not shutil.which(program, path=SEARCHED)}
+    missing |= {package for module, package in PERL_MODULES.items() if not _has_perl_module(module)}
+    return sorted(missing)
+
+
+def _has_perl_module(name: str) -> bool:
+    perl = shutil.which("perl")
+    return (
+        perl is not None
+        and subprocess.run([perl, f"-M{name}", "-e1"], stderr=subprocess.DEVNULL).returncode == 0
     )
 
 

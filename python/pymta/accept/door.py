@@ -13,6 +13,7 @@ from itertools import count
 from pymta._core import Reply, ServerSettings, Spool
 from pymta.accept.descriptors import Descriptors
 from pymta.accept.intake import Intake
+from pymta.auth.login import Logins
 from pymta.config.settings.limits import LimitsSettings
 from pymta.config.settings.listener import ListenerSettings
 from pymta.config.values import Network, parse_ip
@@ -23,6 +24,7 @@ from pymta.policy.checks.relay import RelayDomains
 from pymta.policy.script import PolicyHolder
 from pymta.policy.session import Listener
 from pymta.runtime.board import Board
+from pymta.tls.server import ServerTls
 
 __all__ = ["Admission", "Door"]
 
@@ -88,6 +90,7 @@ class Door:
         hostname: str,
         relay_domains: RelayDomains,
         directory: Directory,
+        logins: Logins,
         policies: PolicyHolder,
         spool: Spool,
         intake: Intake,
@@ -96,7 +99,7 @@ class Door:
         log: Log,
         metrics: Metrics,
         now_ms: Callable[[], int],
-        tls_context: Callable[[], ssl.SSLContext] | None,
+        tls: ServerTls | None,
         sids: "count[int]",
         sid_prefix: str,
     ) -> None:
@@ -105,6 +108,7 @@ class Door:
         self.hostname = hostname
         self.relay_domains = relay_domains
         self.directory = directory
+        self.logins = logins
         self.policies = policies
         self.spool = spool
         self.intake = intake
@@ -113,7 +117,7 @@ class Door:
         self.log = log
         self.metrics = metrics
         self.now_ms = now_ms
-        self.tls_context = tls_context
+        self._tls = tls
         self.listener = Listener(settings.name, settings.role, str(settings.address))
         self._sids = sids
         self._sid_prefix = sid_prefix
@@ -121,7 +125,7 @@ class Door:
         self._normalising = _membership(settings.normalise_line_endings_networks)
         self._xclient = _membership(settings.xclient_networks)
         self._proxy = _membership(settings.proxy_networks)
-        self._server_settings: dict[tuple[bool, bool], ServerSettings] = {}
+        self._server_settings: dict[tuple[bool, bool, bool], ServerSettings] = {}
 
     def next_sid(self) -> str:
         """A name for a session that no other session of this or an earlier run has."""
@@ -141,20 +145,53 @@ class Door:
 
     def server_settings(self, address: str) -> ServerSettings:
         """What is announced and allowed to a client of that address."""
-        key = (self._normalising(address), self._xclient(address))
+        in_the_clear = self.logins.settings.in_the_clear == "loopback" and is_loopback(address)
+        key = (self._normalising(address), self._xclient(address), in_the_clear)
         made = self._server_settings.get(key)
         if made is None:
-            normalise, xclient = key
+            normalise, xclient, in_the_clear = key
             made = self._server_settings[key] = ServerSettings(
                 hostname=self.hostname,
                 starttls=self.settings.tls == "starttls",
-                auth_mechanisms=("PLAIN", "LOGIN") if self.policies.current.handles_auth else (),
-                auth_without_tls=False,
+                auth_mechanisms=self._mechanisms(),
+                auth_without_tls=in_the_clear,
                 xclient=xclient,
                 line_endings="normalise" if normalise else "refuse",
                 limits=self.limits.for_session(),
             )
         return made
+
+    @property
+    def tls_context(self) -> Callable[[], ssl.SSLContext] | None:
+        """Gives the context for a handshake; None without TLS."""
+        tls = self._tls
+        return None if tls is None else lambda: tls.context
+
+    def _mechanisms(self) -> tuple[str, ...]:
+        """
+        How a client can log in here. Accounts of the directory log in where mail is submitted (RFC 6409), never where other
+        servers come in: there only a script that asks for logins gets some.
+        """
+        policy, tls = self.policies.current, self._tls
+        submission = self.settings.role == "submission"
+        if not submission and not policy.handles_auth:
+            return ()
+        return self.logins.mechanisms(
+            tls=tls is not None,
+            end_point=submission and tls is not None and tls.has_end_point,
+            certificate=submission and tls is not None and tls.asks_clients,
+            keys=submission,
+            tokens=policy.on_token is not None,
+        )
+
+
+@lru_cache(maxsize=_MEMBERSHIP_ENTRIES_MAX)
+def is_loopback(address: str) -> bool:
+    """Whether a client of that address is on this host."""
+    try:
+        return parse_ip(address).is_loopback
+    except ValueError:
+        return False
 
 
 def counted_address(address: str) -> str:

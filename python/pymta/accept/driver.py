@@ -9,17 +9,19 @@ time limits are looked at by the listener's sweep.
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 from pymta._core import Reply, ServerSession
 from pymta.accept.door import Door, counted_address
 from pymta.accept.smtp import Conversation
-from pymta.mail.verdict import Verdict
+from pymta.auth.sasl import Channel
 from pymta.observe.events import Connect
 from pymta.policy.annotations import TlsFacts
 from pymta.policy.session import Session
 
 __all__ = ["SmtpDriver"]
+
+T = TypeVar("T")
 
 # Unprocessed input of one session above which reading stops. A pipelined group of a hundred commands is below it.
 BUFFERED_OCTETS_MAX = 128 * 1024
@@ -213,21 +215,33 @@ class SmtpDriver(asyncio.Protocol):
         if not self._transport.is_closing():
             self.advance()
 
-    def wait_for(self, answer: Awaitable[Verdict | None], then: Callable[[Verdict | None], None]) -> None:
+    def wait_for(self, answer: Awaitable[T], then: Callable[[T], None]) -> None:
         """A hook needs time: go on with *then* when its answer is there. Input is kept meanwhile, and bounded."""
         self._task = self._loop.create_task(self._await(answer, then))
 
-    async def _await(self, answer: Awaitable[Verdict | None], then: Callable[[Verdict | None], None]) -> None:
-        verdict = await answer
-        self._task = None
+    async def _await(self, answer: Awaitable[T], then: Callable[[T], None]) -> None:
         try:
-            then(verdict)
+            given = await answer
+            self._task = None
+            then(given)
         except BaseException as error:
             self._fail(error)
             return
         self.advance()
 
     # ---- TLS
+
+    def channel(self) -> Channel:
+        """What the connection vouches for, for a login."""
+        tls: Any = self._transport.get_extra_info("ssl_object")
+        if tls is None:
+            return Channel()
+        certificate = tls.getpeercert() or {}
+        names = certificate.get("subjectAltName", ())
+        return Channel(
+            end_point=getattr(tls.context, "end_point", None),
+            certificate_addresses=tuple(value for kind, value in names if kind == "email"),
+        )
 
     def expect_handshake(self) -> None:
         """

@@ -5,8 +5,8 @@ Each handler ends in one call of the session's `accept`, `refuse` or the like, a
 time. Order and grammar were Rust's affair before we hear of anything; sockets and time are the driver's.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar, cast
 
 from pymta._core import (
     AuthEvent,
@@ -25,13 +25,15 @@ from pymta._core import (
     XclientEvent,
 )
 from pymta.accept.door import Door
-from pymta.accept.sasl import Login
+from pymta.accept.login import LoginStep, SmtpLogin
+from pymta.auth.sasl import Channel
 from pymta.config.values import parse_ip
+from pymta.directory import Answered
 from pymta.mail.verdict import Verdict
-from pymta.observe.events import Auth, Refuse
+from pymta.observe.events import Refuse
 from pymta.policy.checks.recipient import recipient_check
 from pymta.policy.pipeline import Policy
-from pymta.policy.session import Credentials, Session
+from pymta.policy.session import Session
 
 if TYPE_CHECKING:
     from pymta._core import ServerEvent  # a name of the stub only
@@ -43,18 +45,22 @@ Stage = Literal["connect", "hello", "starttls", "auth", "mail", "rcpt", "data", 
 _FULL: Final = Reply(452, "4.3.1", "insufficient storage, try again later")
 _SLOW: Final = Reply(451, "4.3.0", "storage is busy, try again later")
 _ADMISSION: Final = {"full": _FULL, "slow": _SLOW, "broken": _SLOW}
-_LOGIN_FAILED: Final = Reply(535, "5.7.8", "authentication credentials invalid")
 # XCLIENT (Postfix XCLIENT_README): what the front does not know, now or at all.
 _UNAVAILABLE: Final = ("", "[UNAVAILABLE]", "[TEMPUNAVAIL]")
 _NO_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - nothing listens there: it is the address that nobody has
-_NO_LOGIN: Final = Reply(504, "5.5.4", "authentication mechanism not supported")
+
+
+T = TypeVar("T")
 
 
 class Waiter(Protocol):
     """The driver, as the conversation sees it."""
 
-    def wait_for(self, answer: Awaitable[Verdict | None], then: Callable[[Verdict | None], None]) -> None:
+    def wait_for(self, answer: Awaitable[T], then: Callable[[T], None]) -> None:
         """Call *then* with the answer when it is there."""
+
+    def channel(self) -> Channel:
+        """What the connection vouches for."""
 
     def start_tls(self) -> None:
         """Shake hands once what was put out is sent."""
@@ -86,7 +92,7 @@ class Conversation:
         self._view = view
         # A reload does not change the rules of a session in progress.
         self._policy = door.policies.current
-        self._login: Login | None = None
+        self._login: SmtpLogin | None = None
         self._pending_commit: int | None = None
         self.accepted_count = 0
         self.refused_count = 0
@@ -106,6 +112,9 @@ class Conversation:
 
     def gone(self) -> None:
         """The connection is lost. A commit on its way is not called back: the message may arrive twice, never not."""
+        if self._login is not None:
+            self._login.gone()
+            self._login = None
         if self._pending_commit is not None:
             self._door.intake.forget(self._pending_commit)
             self._pending_commit = None
@@ -178,7 +187,7 @@ class Conversation:
 
     def _shake_hands(self, verdict: Verdict | None) -> None:
         if self._carry_out(verdict, "starttls"):
-            self._view.account = None
+            self._view.account = self._view.identity = None
             self._waiter.start_tls()
 
     def _mail(self, event: MailEvent) -> None:
@@ -244,64 +253,44 @@ class Conversation:
         view.peer_port = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 0
         login = attributes.get("LOGIN", "")
         view.account = None if login.upper() in _UNAVAILABLE else login
+        view.identity = (
+            None  # the front knows the account; which addresses are its own is the front's affair, too
+        )
         view.hello_name = ""
         self._session.accept()
 
-    # ---- AUTH (RFC 4954)
+    # ---- AUTH (RFC 4954): accept/login.py has the words
 
     def _auth(self, event: AuthEvent) -> None:
-        self._login = Login.begin(event.mechanism)
-        if self._login is None or self._policy.on_auth is None:
-            self.refuse(_NO_LOGIN, stage="auth", cause=f"mechanism {event.mechanism}")
-        elif event.initial_response is None:
-            self._session.challenge(self._login.challenge)
-        else:
-            self._answered(event.initial_response)
+        self._login = SmtpLogin(self._waiter.channel(), self._door, self._policy, self._view)
+        self._go_on_with_login(self._login.begin(event))
 
     def _auth_response(self, event: AuthResponseEvent) -> None:
-        if event.response is None:
-            self._log_auth("cancelled", "")
-        else:
-            self._answered(event.response)
-
-    def _answered(self, response: bytes) -> None:
-        login, ask = self._login, self._policy.on_auth
+        login = self._login
         assert login is not None, "a response follows a challenge of ours"
-        assert ask is not None, "AUTH is refused where nobody answers for it"
-        step = login.answer(response)
+        if event.response is None:
+            login.cancelled()
+            self._login = None
+        else:
+            self._go_on_with_login(login.respond(event.response))
+
+    def _go_on_with_login(self, step: Answered[LoginStep]) -> None:
+        if isinstance(step, Coroutine):
+            self._waiter.wait_for(step, self._answer_login)
+        else:
+            self._answer_login(step)
+
+    def _answer_login(self, step: LoginStep) -> None:
         if isinstance(step, bytes):
             self._session.challenge(step)
-        elif isinstance(step, Credentials):
-            self._decide(ask(self._view, step), lambda verdict: self._logged_in(step.account, verdict))
-        else:
-            self._session.refuse(step)
-            self._log_auth("failed", "malformed response")
-
-    def _logged_in(self, account: str, verdict: Verdict | None) -> None:
-        # Only an explicit accept lets somebody in: a script that forgot to answer has not vouched for anybody.
-        if verdict is not None and verdict.action == "accept":
-            self._view.account = account
-            self._session.accept()
-            self._log_auth("ok", "")
             return
-        reply = verdict.reply if verdict is not None and verdict.reply is not None else _LOGIN_FAILED
-        self.refused_count += 1
-        self._session.refuse(reply)
-        self._log_auth("failed", "refused by policy" if verdict is None else _cause(verdict), account)
-
-    def _log_auth(self, outcome: Literal["ok", "failed", "cancelled"], cause: str, account: str = "") -> None:
-        mechanism = self._login.mechanism if self._login is not None else ""
         self._login = None
-        self._door.log.emit(
-            Auth(
-                sid=self._view.id,
-                peer=self._view.peer_address,
-                mechanism=mechanism,
-                account=account or self._view.account or "",
-                outcome=outcome,
-                cause=cause,
-            )
-        )
+        if step is None:
+            self._session.accept()
+        else:
+            self.refused_count += 1
+            self._door.metrics.refusals.add("auth")
+            self._session.refuse(step)
 
     # ---- for intake
 

@@ -12,7 +12,6 @@ import asyncio
 import itertools
 import secrets
 import socket
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +23,9 @@ from pymta.accept.intake import Intake
 from pymta.accept.listener import Listener
 from pymta.app.directory import DirectoryDomains, open_directory, open_lookup, open_srs
 from pymta.app.leftover import ByRound, LeftOver
+from pymta.auth.guard import Guard
+from pymta.auth.login import Logins
+from pymta.auth.verifier import Verifier
 from pymta.config.settings import ListenerSettings, Settings
 from pymta.deliver.maildir import MaildirDelivery
 from pymta.deliver.tls_policy import ClientContexts
@@ -134,6 +136,9 @@ class Server:
         self._srs = open_srs(settings, now_ms=self.clock.now_ms)
         self.directory = open_directory(settings, self._lookup, self._srs)
         self._descriptors = Descriptors(open_files.open_files_max(), in_use=open_files.in_use, log=self.log)
+        self.guard = Guard(settings.auth)
+        self.verifier = Verifier(settings.auth, self.directory, on_trouble=self.log.trouble)
+        self.logins = Logins(settings.auth, self.directory, self.verifier, self.guard)
         hostname = settings.server.hostname.name
         self.intake = Intake(
             self.spool,
@@ -146,7 +151,9 @@ class Server:
         self._build_queue(hostname)
         for shard in self._place.left_over(shards.existing(data_folder)):
             self._open_left_over(shard, shards.folder_of(data_folder, shard))
-        doors = [self._door(listener, settings, self.directory) for listener in settings.listeners]
+        doors = [
+            self._door(listener, settings, self.directory, self.logins) for listener in settings.listeners
+        ]
         self.listeners = [Listener(door) for door in doors]
         self._loop.add_reader(self.spool.wake_fd, self._spool_woke)
         self._loop.add_reader(self.maildir.wake_fd, self.maildir.settle)
@@ -264,13 +271,16 @@ class Server:
             )
         )
 
-    def _door(self, listener: ListenerSettings, settings: Settings, directory: Directory) -> Door:
+    def _door(
+        self, listener: ListenerSettings, settings: Settings, directory: Directory, logins: Logins
+    ) -> Door:
         return Door(
             listener,
             settings.limits_of(listener),
             hostname=settings.server.hostname.name,
             relay_domains=RelayDomains(str(domain) for domain in settings.domains.relay_domains),
             directory=directory,
+            logins=logins,
             policies=self.policies,
             spool=self.spool,
             intake=self.intake,
@@ -279,21 +289,26 @@ class Server:
             log=self.log,
             metrics=self.metrics,
             now_ms=self.clock.now_ms,
-            tls_context=self._tls_context(listener),
+            tls=self._tls_of(listener),
             sids=self._sids,
             sid_prefix=self._sid_prefix,
         )
 
-    def _tls_context(self, listener: ListenerSettings) -> Callable[[], ssl.SSLContext] | None:
+    def _tls_of(self, listener: ListenerSettings) -> ServerTls | None:
         if listener.tls == "none":
             return None
         assert listener.certificate_file is not None, "checked with the configuration"
         tls = self._tls.get(listener.name)
         if tls is None:
             tls = self._tls[listener.name] = ServerTls(
-                (CertificateFiles(listener.certificate_file, listener.key_file or listener.certificate_file),)
+                (
+                    CertificateFiles(
+                        listener.certificate_file, listener.key_file or listener.certificate_file
+                    ),
+                ),
+                client_ca_file=listener.client_ca_file,
             )
-        return lambda: tls.context
+        return tls
 
     # ---- while it runs
 
@@ -344,10 +359,14 @@ class Server:
         srs = open_srs(new, now_ms=self.clock.now_ms)
         directory = open_directory(new, lookup, srs)
         router = self._router(new, directory)
-        doors = [self._door(listener, new, directory) for listener in new.listeners]
+        logins = Logins(new.auth, directory, self.verifier, self.guard)
+        doors = [self._door(listener, new, directory, logins) for listener in new.listeners]
 
         def use() -> None:
-            self.settings, self._lookup, self._srs, self.directory = new, lookup, srs, directory
+            self.settings, self._lookup, self._srs = new, lookup, srs
+            self.directory, self.logins = directory, logins
+            self.guard.use_settings(new.auth)
+            self.verifier.use(new.auth, directory)
             use_policy()
             for use_certificate in use_certificates:
                 use_certificate()
@@ -414,6 +433,7 @@ class Server:
             await part.close()
         await self.resolver.aclose()
         self._loop.remove_reader(self.maildir.wake_fd)
+        await self.verifier.aclose()
         self._loop.remove_reader(self.spool.wake_fd)
         self.spool.close()
         self.log.emit(Admin(action="stop"))
@@ -428,6 +448,7 @@ def _fixed(settings: Settings) -> list[tuple[object, ...]]:
             listener.tls,
             listener.certificate_file,
             listener.key_file,
+            listener.client_ca_file,
             bool(listener.proxy_networks),
         )
         for listener in settings.listeners

@@ -81,10 +81,15 @@ def _listeners(settings: Settings) -> Iterator[Problem]:
     addresses: dict[str, int] = {}
     for index, listener in enumerate(settings.listeners):
         here: Path = ("listeners", index)
-        if listener.role != "relay":
+        if listener.role == "lmtp":
+            yield Problem((*here, "role"), '"lmtp" is not there yet in this version')
+        if listener.role == "submission" and listener.tls == "none" and settings.auth.in_the_clear == "never":
             yield Problem(
-                (*here, "role"), f'"{listener.role}" is not there yet in this version; only "relay" is'
+                (*here, "tls"),
+                'nobody can log in without TLS: "starttls" or "implicit", or auth.in_the_clear = "loopback"',
             )
+        if listener.tls == "none" and listener.client_ca_file:
+            yield Problem((*here, "client_ca_file"), 'without effect, because tls is "none"')
         if listener.name in names:
             yield Problem(
                 (*here, "name"), f'"{listener.name}" is the name of listeners[{names[listener.name]}] too'

@@ -15,6 +15,7 @@ import apsw
 import msgspec
 
 from pymta.directory.database import DirectoryBusy, open_for_reading, open_for_writing
+from pymta.directory.editor import DirectoryEditor
 from pymta.directory.nouns import Account, Alias, Domain, Password
 from pymta.mail.secret import Secret
 
@@ -43,6 +44,7 @@ class SqliteLookup:
         """
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         open_for_writing(file).close()
+        self._file = file
         self._connection = open_for_reading(file)
         self._monotonic = monotonic
         self._look_again_s = 0.0
@@ -70,6 +72,14 @@ class SqliteLookup:
             "SELECT label, stored FROM passwords WHERE account = ? ORDER BY label, scheme", account
         )
         return [Password(label=str(label), stored=Secret(str(stored))) for label, stored in rows]
+
+    def replace_stored(self, account: str, label: str, before: Sequence[str], after: Sequence[str]) -> bool:
+        """Store a password in better forms (`DirectoryEditor.replace_stored`). For any thread: it opens its own file."""
+        editor = DirectoryEditor(self._file)
+        try:
+            return editor.replace_stored(account, label, before, after)
+        finally:
+            editor.close()
 
     # ---- memory
 

@@ -76,7 +76,7 @@ class Auth(msgspec.Struct, tag="auth", tag_field="verb", kw_only=True, omit_defa
     peer: str
     mechanism: str
     account: str = ""
-    outcome: Literal["ok", "failed", "cancelled"]
+    outcome: Literal["ok", "failed", "cancelled", "banned"]
     cause: str = ""
     """Why it failed; for the operator only."""
 

@@ -141,6 +141,7 @@ class Metrics:
     sessions_timed_out: int = _counter("Sessions ended because the client was silent or slow.")
     tls_handshakes: Counts = _counts("TLS handshakes with clients.", label="outcome")
     violations: Counts = _counts("Breaches of grammar, order or a limit by clients.", label="kind")
+    logins: Counts = _counts("Attempts to log in that have ended.", label="outcome")
     refusals: Counts = _counts("Commands and messages refused or put off.", label="stage")
     messages_accepted: int = _counter("Messages that are durable and got their 250.")
     recipients_accepted: int = _counter("Recipients of those messages.")

@@ -32,6 +32,7 @@ HOOKS: Final[Mapping[str, tuple[str, ...]]] = {
     "hello": ("session", "name"),
     "starttls": ("session",),
     "auth": ("session", "credentials"),
+    "token": ("session", "credentials"),
     "mail": ("session", "reverse_path", "[parameters]"),
     "rcpt": ("session", "forward_path", "[recipient]"),
     "message": ("session", "message"),

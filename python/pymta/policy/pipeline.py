@@ -112,6 +112,7 @@ class Policy:
         self.on_hello: Callable[[Session, str], Answer] | None = self._stage("hello")
         self.on_starttls: Callable[[Session], Answer] | None = self._stage("starttls")
         self.on_auth: Callable[[Session, Credentials], Answer] | None = self._stage("auth")
+        self.on_token: Callable[[Session, Credentials], Answer] | None = self._stage("token")
         self.on_mail: Callable[[Session, Address | None, MailParameters], Answer] | None = self._mail_stage()
         self.on_rcpt: Callable[[Session, Recipient], Answer] | None = self._rcpt_stage()
         self.on_message: Callable[[Session, Message], Answer] | None = self._message_stage()
@@ -247,8 +248,8 @@ class Policy:
             verdict = _as_greeting(verdict)
         if verdict.action != "accept" or verdict.reason:
             session.note(_decision(name, verdict, str(arguments[0]) if name == "rcpt" else ""))
-        # In auth an accept is not "go on": it vouches for the client.
-        return verdict if verdict.action != "accept" or name == "auth" else None
+        # In these two an accept is not "go on": it vouches for the client.
+        return verdict if verdict.action != "accept" or name in ("auth", "token") else None
 
     async def _settle_later(
         self, name: str, session: Session, awaitable: Awaitable[object], arguments: tuple[Any, ...]

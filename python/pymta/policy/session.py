@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from pymta._core import Address, Envelope
+from pymta.directory import Account
 from pymta.mail.secret import Secret
 from pymta.policy.annotations import DECISIONS_MAX, TAGS_MAX, Decision, TlsFacts, checked_tag
 
@@ -75,6 +76,7 @@ class Session:
         "account",
         "hello_name",
         "id",
+        "identity",
         "listener",
         "peer_address",
         "peer_port",
@@ -118,6 +120,8 @@ class Session:
         """What HELO, EHLO or LHLO said; empty before. Nothing vouches for it."""
         self.account: str | None = None
         """Who logged in; None for nobody."""
+        self.identity: Account | None = None
+        """The same as the directory has it; None also for whom only a script or a front vouched."""
         self._clock = clock
         # Made when first used: ten thousand idle sessions shall not pay for them.
         self._state: dict[str, Any] | None = None

@@ -69,8 +69,8 @@ class Answer:
 
     @property
     def accepted(self) -> bool:
-        """Whether the stage lets the client go on. In `auth`, only an explicit accept() does."""
-        if self.stage == "auth":
+        """Whether the stage lets the client go on. In `auth` and `token`, only an explicit accept() does."""
+        if self.stage in ("auth", "token"):
             return self.verdict is not None and self.verdict.action == "accept"
         return self.action == "accept"
 
@@ -208,6 +208,15 @@ class Dialogue:
         stage = self._test.policy.on_auth
         offered = Credentials(mechanism, account, Secret(password))
         answer = self._ask("auth", None if stage is None else lambda: stage(self.session, offered))
+        if answer.accepted:
+            self.session.account = account
+        return answer
+
+    def token(self, account: str, token: str, *, mechanism: str = "OAUTHBEARER") -> Answer:
+        """AUTH with a bearer token; where it is accepted, the session is logged in afterwards."""
+        stage = self._test.policy.on_token
+        offered = Credentials(mechanism, account, Secret(token))
+        answer = self._ask("token", None if stage is None else lambda: stage(self.session, offered))
         if answer.accepted:
             self.session.account = account
         return answer

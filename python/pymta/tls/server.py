@@ -10,6 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
 
 from pymta.mail.errors import ConfigError
 
@@ -49,16 +52,34 @@ class ServerTls:
         CertificateError: A file cannot be read or does not fit, at the start as in `reload`.
     """
 
-    def __init__(self, certificates: tuple[CertificateFiles, ...]) -> None:
+    def __init__(
+        self, certificates: tuple[CertificateFiles, ...], *, client_ca_file: Path | None = None
+    ) -> None:
+        """
+        Args:
+            certificates: The first is for clients that name nobody, or somebody else.
+            client_ca_file: Clients are asked for a certificate, which must be of one of these authorities, in PEM.
+        """
         if not 1 <= len(certificates) <= CERTIFICATES_MAX:
             raise ValueError(f"from 1 to {CERTIFICATES_MAX} certificates, not {len(certificates)}")
         self._certificates = certificates
+        self._client_ca_file = client_ca_file
         self._seen: dict[Path, _Seen] = {}
-        self._by_name: dict[str, ssl.SSLContext] = {}
-        self._fallback: ssl.SSLContext
+        self._by_name: dict[str, ServerContext] = {}
+        self._fallback: ServerContext
         self.reload()
-        self.context = _context(certificates[0])
+        self.context = _context(certificates[0], client_ca_file)
         self.context.sni_callback = self._choose
+
+    @property
+    def has_end_point(self) -> bool:
+        """Whether SCRAM can be bound to each of the certificates."""
+        return all(context.end_point is not None for context in (self._fallback, *self._by_name.values()))
+
+    @property
+    def asks_clients(self) -> bool:
+        """Whether clients may show a certificate of their own."""
+        return self._client_ca_file is not None
 
     def reload(self) -> None:
         """Read all files anew; new handshakes use them. When one is unusable, all stay as they were."""
@@ -67,7 +88,7 @@ class ServerTls:
     def prepare(self) -> Callable[[], None]:
         """The first half of `reload`, which may raise; what it returns is the second, which cannot."""
         seen = {path: _look(path) for files in self._certificates for path in _paths(files)}
-        contexts = [_context(files) for files in self._certificates]
+        contexts = [_context(files, self._client_ca_file) for files in self._certificates]
         by_name = {
             name.lower(): context
             for files, context in zip(self._certificates, contexts, strict=True)
@@ -117,9 +138,31 @@ def _look(path: Path) -> _Seen:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _context(files: CertificateFiles) -> ssl.SSLContext:
+class ServerContext(ssl.SSLContext):
+    """A context that knows which certificate it shows."""
+
+    end_point: bytes | None = None
+    """`tls-server-end-point` (RFC 5929 §4.1); None where it is not defined for the certificate's signature."""
+
+
+def end_point_of(certificate: bytes) -> bytes | None:
+    """
+    `tls-server-end-point` of a certificate in PEM, of the first where there are several.
+
+    RFC 5929 §4.1: the certificate hashed by its signature's own hash, SHA-256 where that is MD5 or SHA-1; not defined
+    where the signature has none (Ed25519).
+    """
+    leaf = x509.load_pem_x509_certificate(certificate)
+    algorithm = leaf.signature_hash_algorithm
+    if algorithm is None:
+        return None
+    weak = algorithm.name in ("md5", "sha1")
+    return leaf.fingerprint(hashes.SHA256() if weak else algorithm)
+
+
+def _context(files: CertificateFiles, client_ca_file: Path | None = None) -> ServerContext:
     """TLS 1.2 and later (RFC 9325 §3.1.1); ciphers are Python's choice, which has forward secrecy only."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     try:
@@ -132,4 +175,14 @@ def _context(files: CertificateFiles) -> ssl.SSLContext:
         raise CertificateError(
             error.strerror or str(error), files.key_file or files.certificate_file
         ) from error
+    try:
+        context.end_point = end_point_of(files.certificate_file.read_bytes())
+    except (ValueError, OSError, UnsupportedAlgorithm):  # OpenSSL can use it, so it is no reason to refuse it
+        context.end_point = None
+    if client_ca_file is not None:
+        try:
+            context.load_verify_locations(client_ca_file)
+        except (ssl.SSLError, OSError) as error:
+            raise CertificateError(f"cannot be used: {error}", client_ca_file) from error
+        context.verify_mode = ssl.CERT_OPTIONAL
     return context

@@ -33,8 +33,9 @@ class ListenerSettings(Section, frozen=True, kw_only=True):
     role: Annotated[
         Literal["relay", "submission", "lmtp"],
         Option(
-            'What it is for. "relay" takes mail from other servers for `domains.relay_domains`, and from '
-            "`trusted_networks` for anywhere. The other two do not exist yet and are refused.",
+            'What it is for. "relay" takes mail from other servers for domains of ours and `domains.relay_domains`, and from '
+            '`trusted_networks` for anywhere. "submission" takes mail from accounts that have logged in, for anywhere; with '
+            'tls = "implicit" it is what RFC 8314 calls submissions. "lmtp" does not exist yet and is refused.',
             reader="accept.listener",
             rfc="5321 §2.3.10, 6409, 2033",
         ),
@@ -62,6 +63,16 @@ class ListenerSettings(Section, frozen=True, kw_only=True):
             reader="tls",
             default="in *certificate_file*",
             precedent="Postfix smtpd_tls_key_file",
+        ),
+    ] = None
+    client_ca_file: Annotated[
+        Path | None,
+        Option(
+            "Ask clients for a certificate, and believe one that is signed by these authorities (PEM): SASL EXTERNAL logs "
+            "in the account whose address it is for. One of another authority ends the handshake, none does not.",
+            reader="tls",
+            rfc="4422 appendix A",
+            precedent="Postfix smtpd_tls_ask_ccert",
         ),
     ] = None
     trusted_networks: Annotated[

@@ -130,7 +130,7 @@ impl<W: ContentSink> Session<W> {
             Some(&violation::AUTH_NEEDS_TLS)
         } else if self.client.authenticated {
             Some(&violation::AUTHENTICATED)
-        } else if !offer.auth_mechanisms.contains(&mechanism) {
+        } else if !self.settings.has_mechanism(&mechanism, self.secure) {
             Some(&violation::AUTH_MECHANISM)
         } else {
             self.misplaced(Step::Auth)

@@ -103,8 +103,30 @@ impl Settings {
 
     /// Whether AUTH is honoured now.
     pub(super) fn may_authenticate(&self, secure: bool) -> bool {
-        !self.offer.auth_mechanisms.is_empty() && (secure || self.offer.auth_without_tls)
+        mechanisms(&self.offer, secure).next().is_some()
     }
+
+    /// Whether that mechanism is.
+    pub(super) fn has_mechanism(&self, mechanism: &str, secure: bool) -> bool {
+        mechanisms(&self.offer, secure).any(|name| name == mechanism)
+    }
+}
+
+/// The mechanisms that a client may use now, in the order of preference.
+///
+/// Some make no sense in the clear, wherever passwords are allowed there: what binds to TLS or takes an identity from
+/// it, and bearer tokens (RFC 7628 §5).
+fn mechanisms(offer: &Offer, secure: bool) -> impl Iterator<Item = &str> {
+    let none = !(secure || offer.auth_without_tls);
+    let names = if none { &[][..] } else { &offer.auth_mechanisms };
+    names
+        .iter()
+        .map(String::as_str)
+        .filter(move |name| secure || !needs_tls(name))
+}
+
+fn needs_tls(mechanism: &str) -> bool {
+    mechanism.ends_with("-PLUS") || ["EXTERNAL", "OAUTHBEARER", "XOAUTH2"].contains(&mechanism)
 }
 
 /// What EHLO is told (RFC 5321 §4.1.1.1): nothing that would then be refused.
@@ -128,8 +150,9 @@ fn ehlo(offer: &Offer, secure: bool) -> Vec<u8> {
     if offer.starttls && !secure {
         keywords.push("STARTTLS".to_owned());
     }
-    if !offer.auth_mechanisms.is_empty() && (secure || offer.auth_without_tls) {
-        keywords.push(format!("AUTH {}", offer.auth_mechanisms.join(" ")));
+    let mechanisms: Vec<&str> = mechanisms(offer, secure).collect();
+    if !mechanisms.is_empty() {
+        keywords.push(format!("AUTH {}", mechanisms.join(" ")));
     }
     if offer.xclient {
         keywords.push(format!("XCLIENT {}", XCLIENT_ATTRIBUTES.join(" ")));
@@ -186,6 +209,35 @@ mod tests {
         assert!(text(false).contains("STARTTLS") && !text(false).contains("AUTH"));
         assert!(!text(true).contains("STARTTLS") && text(true).contains("250 AUTH PLAIN\r\n"));
         assert!(!text(true).contains("XCLIENT"));
+    }
+
+    #[test]
+    fn what_rests_on_tls_is_not_offered_in_the_clear() {
+        let all = [
+            "SCRAM-SHA-256-PLUS",
+            "PLAIN",
+            "OAUTHBEARER",
+            "XOAUTH2",
+            "EXTERNAL",
+        ];
+        let settings = |names: &[&str]| {
+            Settings::new(Offer {
+                auth_mechanisms: names.iter().map(|&name| name.to_owned()).collect(),
+                auth_without_tls: true,
+                ..offer("mx.example.test")
+            })
+            .unwrap()
+        };
+        let text = |settings: &Settings, secure| String::from_utf8(settings.ehlo(secure).to_vec()).unwrap();
+        let loopback = settings(&all);
+        assert!(text(&loopback, false).contains("250 AUTH PLAIN\r\n"));
+        assert!(text(&loopback, true).contains(&format!("250 AUTH {}\r\n", all.join(" "))));
+        for name in all {
+            assert_eq!("PLAIN" == name, loopback.has_mechanism(name, false), "{name}");
+            assert!(loopback.has_mechanism(name, true), "{name}");
+        }
+        let bound = settings(&["SCRAM-SHA-256-PLUS"]);
+        assert!(!text(&bound, false).contains("AUTH") && !bound.may_authenticate(false));
     }
 
     #[test]

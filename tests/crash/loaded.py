@@ -70,7 +70,12 @@ class Loaded:
 
 
 def finish(server: Pymta, hop: Hop, sent: Sent, *, killed: bool = False) -> None:
-    """Let the queue drain, stop, and count."""
+    """
+    Let the queue drain, stop, and count.
+
+    Where it was *killed* in trouble, what was refused a moment before may arrive: nobody knows what a sync that failed has
+    left on the disk, and the segment was not given up durably yet. Nothing is lost by that, as its client comes back.
+    """
     try:
         server.wait_queue_empty(limit_s=40)
     finally:
@@ -83,8 +88,8 @@ def finish(server: Pymta, hop: Hop, sent: Sent, *, killed: bool = False) -> None
     )
     assert [] == arrived.damaged
     assert set() == sent.accepted - arrived.by_key.keys(), "lost"
-    assert set() == sent.refused & arrived.by_key.keys(), "refused, and arrived all the same"
-    assert arrived.by_key.keys() <= sent.accepted | sent.unanswered
+    allowed = sent.accepted | sent.unanswered | (sent.refused if killed else set())
+    assert set() == arrived.by_key.keys() - allowed, "refused or never sent, and arrived all the same"
     for key, copies in twice.items():
         assert killed, f"{key} arrived twice: {copies}"
         assert 1 == len({copy.spool_id for copy in copies}), f"{key} was spooled twice"

@@ -79,9 +79,6 @@ def test_calls_that_fail_lose_nothing_and_deliver_nothing_that_was_refused(
 def test_a_kill_in_the_middle_of_disk_trouble_loses_nothing(
     tmp_path: Path, hop: Hop, random: Random, names: str, how: str
 ) -> None:
-    """
-    What was refused does not come back with the next start either.
-    """
     sent = Sent()
     server = start(tmp_path / "pymta", hop)
 

@@ -21,6 +21,7 @@ PACKAGES = {
     "swaks": "swaks",
     "msmtp": "msmtp",
     "curl": "curl",
+    "faketime": "faketime",
     "knotd": "knot",
     "keymgr": "knot",
     "openssl": "openssl",

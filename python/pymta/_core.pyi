@@ -471,6 +471,8 @@ class Spool:
         """
     def next_due_ms(self) -> int | None:
         """When the schedule next has something to take, 0 for now; None where nothing waits."""
+    def bring_forward(self, due_ms_max: int) -> None:
+        """What is due later is due then: for a clock that was set back. Looks at all that waits."""
     def suspend(self, group: str, until_ms: int) -> None:
         """Nothing of that group is due before *until_ms*; 0 ends a suspension."""
     def suspended(self, now_ms: int) -> list[tuple[str, int]]:

@@ -2,7 +2,6 @@
 File descriptors run out: accepting pauses, what is inside goes on, and what waited is served when there are some again.
 """
 
-import os
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -54,12 +53,6 @@ class Clients:
         return len(self.inside)
 
 
-def processor_s(pid: int) -> float:
-    """Processor time of a process so far (proc(5), stat)."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def test_accepting_pauses_and_goes_on(tmp_path: Path, hop: Hop) -> None:
     """
     Nobody is reset or turned away, who is in can send, the operator can ask, it is said once, and nothing spins.
@@ -74,14 +67,14 @@ def test_accepting_pauses_and_goes_on(tmp_path: Path, hop: Hop) -> None:
     with server, server.client() as early, Clients(server.port, CLIENTS) as clients:
         server.wait_event("trouble", what="accepting pauses")
         clients.wait_inside(OPEN_FILES_MAX // 2)
-        began_s = processor_s(server.pid)
+        began_s = server.processor_s()
         assert {} == early.sendmail(
             "a@example.net", ["reader@example.org"], "Subject: hello\r\n\r\nhello\r\n"
         )
         wait_until(lambda: hop.arrivals.read().by_key, "what came through a pause is delivered")
         assert [] == server.queue()
         assert 1 == len(server.events("trouble")), server.events("trouble")
-        assert processor_s(server.pid) - began_s < 1, "it spins"
+        assert server.processor_s() - began_s < 1, "it spins"
         assert len(clients.waiting) > CLIENTS - OPEN_FILES_MAX
 
         clients.leave()

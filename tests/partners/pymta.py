@@ -6,6 +6,7 @@ operator would. Rule: the log goes to a file that outlives a kill, so a test can
 """
 
 import json
+import os
 import signal
 import smtplib
 import sys
@@ -249,6 +250,11 @@ class Pymta:
             if line.startswith(name):
                 return int(line.split()[1]) * 1024
         raise AssertionError(f"process {self.pid} has no {name}")
+
+    def processor_s(self) -> float:
+        """Processor time of the process so far (proc(5), stat)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     # ---- talking to it -----------------------------------------------------------------------------------------------
 

@@ -44,12 +44,13 @@ from pymta.queue.manager import QueueManager
 from pymta.queue.observer import QueueObserver
 from pymta.queue.reports import QueueReporter
 from pymta.queue.routing import PolicyRouting
+from pymta.queue.schedule import JITTER_SHARE
 from pymta.queue.sites import SiteTable
 from pymta.report import ReportSettings
 from pymta.route.router import Router
 from pymta.runtime import open_files
 from pymta.runtime.board import Board
-from pymta.runtime.clock import Clock, SystemClock
+from pymta.runtime.clock import Clock, Steps, SystemClock
 from pymta.spool import shards
 from pymta.tls.server import CertificateFiles, ServerTls
 
@@ -57,6 +58,9 @@ __all__ = ["Server"]
 
 # Certificates are looked at for replacement so often.
 CERTIFICATES_EVERY_S = 60.0
+
+# How often the clock is looked at, should nobody else do it.
+CLOCK_EVERY_S = 1.0
 
 
 class Server:
@@ -148,9 +152,12 @@ class Server:
             metrics=self.metrics,
             now_ms=self.clock.now_ms,
         )
+        self._steps = Steps(self.clock, self._clock_was_set)
         self._build_queue(hostname)
         for shard in self._place.left_over(shards.existing(data_folder)):
             self._open_left_over(shard, shards.folder_of(data_folder, shard))
+        self._bring_forward()
+        self._look_at_clock()
         doors = [
             self._door(listener, settings, self.directory, self.logins) for listener in settings.listeners
         ]
@@ -192,7 +199,10 @@ class Server:
     def _build_queue(self, hostname: str) -> None:
         settings = self.settings
         hello = settings.delivery.hello_name
-        self.resolver = StubResolver(ResolverSettings.from_settings(settings.dns), now_ms=self.clock.now_ms)
+        # What is kept for a while is kept by a clock that nobody sets.
+        self.resolver = StubResolver(
+            ResolverSettings.from_settings(settings.dns), now_ms=self.clock.elapsed_ms
+        )
         self.routing = PolicyRouting(self.policies, self._router(settings, self.directory))
         self.sites = SiteTable(
             settings.delivery,
@@ -227,13 +237,14 @@ class Server:
             reporter=self._reporter,
             observer=self.observer,
             now_ms=self.clock.now_ms,
+            moved=self._steps.moved,
         )
 
     def _router(self, settings: Settings, directory: Directory) -> Router:
         return Router.from_settings(
             settings,
             self.resolver,
-            now_ms=self.clock.now_ms,
+            now_ms=self.clock.elapsed_ms,
             local_domains=DirectoryDomains(directory),
         )
 
@@ -319,6 +330,32 @@ class Server:
         self.manager.wake()
         for text in self.spool.troubles():
             self.log.emit(Trouble(what="the spool has trouble", error=text, where="spool"))
+
+    def _look_at_clock(self) -> None:
+        self._clock_timer = self._loop.call_later(CLOCK_EVERY_S, self._look_at_clock)
+        self._steps.look()
+
+    def _clock_was_set(self, step_ms: int) -> None:
+        way = "forward" if step_ms > 0 else "back"
+        self.log.emit(
+            Trouble(
+                what="the clock was set",
+                error=f"{way} by {abs(step_ms) // 1000} s; what waits in the queue is not taken for older than it is",
+                where="clock",
+            )
+        )
+        if step_ms < 0:
+            self._bring_forward()
+        for manager in (self.manager, *(part.manager for part in self.left_over)):
+            manager.wake()
+
+    def _bring_forward(self) -> None:
+        """Nothing waits for longer than one wait may be: when it was decided, the clock may have been ahead."""
+        settings = self.settings
+        wait_s_max = max(settings.queue.retry_s_max, settings.delivery.suspend_s_max)
+        due_ms_max = self.clock.now_ms() + int(wait_s_max * (1 + JITTER_SHARE) * 1000)
+        for spool in (self.spool, *(part.spool for part in self.left_over)):
+            spool.bring_forward(due_ms_max)
 
     def reload(self, new: Settings) -> None:
         """
@@ -423,6 +460,7 @@ class Server:
         grace_s = float(self.settings.server.shutdown_grace_s)
         began = time.monotonic()
         self._descriptors.close()
+        self._clock_timer.cancel()
         await asyncio.gather(*(listener.stop(grace_s) for listener in self.listeners))
         left_s = max(grace_s - (time.monotonic() - began), 0.5)
         left_over = tuple(self.left_over)

@@ -67,7 +67,20 @@ class QueueManager:
         reporter: QueueReporter,
         observer: QueueObserver,
         now_ms: Callable[[], int],
+        moved: Callable[[int], int] = int,
     ) -> None:
+        """
+        Args:
+            spool: Where the messages are.
+            settings: When and how many.
+            routing: Where to.
+            sites: How fast.
+            reporter: Tells reverse-paths.
+            observer: Tells operators.
+            now_ms: The clock.
+            moved: What a date of the past is called now, should the clock have been set since.
+        """
+        self._moved = moved
         self._spool = spool
         self._settings = settings
         self._routing = routing
@@ -214,7 +227,9 @@ class QueueManager:
         round_ = delivery.round
         message = round_.message
         is_report = message.envelope.reverse_path is None
-        end_ms = message.spooled_at_ms + lifetime_ms(is_report=is_report, settings=self._settings)
+        end_ms = self._moved(message.spooled_at_ms) + lifetime_ms(
+            is_report=is_report, settings=self._settings
+        )
         if wait_s and self._now_ms() >= end_ms:
             # Put off for ever is not an end: this counts as the last attempt, so that it can expire.
             outcomes = [(index, reply) for index in delivery.recipients]
@@ -297,8 +312,9 @@ class QueueManager:
     def _after_deferral(self, round_: Round, now_ms: int) -> int:
         """When to go on with what is deferred; restates it as "expired" or "delayed" where its time has come."""
         message = round_.message
+        spooled_at_ms = self._moved(message.spooled_at_ms)
         due_ms = next_attempt_ms(
-            message.spooled_at_ms,
+            spooled_at_ms,
             message.attempts + 1,
             now_ms=now_ms,
             is_report=message.envelope.reverse_path is None,
@@ -308,7 +324,7 @@ class QueueManager:
         if due_ms is None:
             round_.restate("deferred", "expired")
             return max(round_.not_before_ms, now_ms)
-        if warning_is_due(message.spooled_at_ms, now_ms=now_ms, settings=self._settings):
+        if warning_is_due(spooled_at_ms, now_ms=now_ms, settings=self._settings):
             round_.restate("deferred", "delayed")
         return max(due_ms, round_.not_before_ms)
 

@@ -403,6 +403,10 @@ impl PySpool {
         self.spool.next_due().map(|due| due.0)
     }
 
+    fn bring_forward(&self, due_ms_max: u64) {
+        self.spool.bring_forward(UnixMs(due_ms_max));
+    }
+
     fn suspend(&self, group: &str, until_ms: u64) {
         self.spool.suspend(group, UnixMs(until_ms));
     }

@@ -208,6 +208,32 @@ impl Schedule {
         self.replace(index, group);
     }
 
+    /// Nothing waits for longer than until `due_ms_max`: what is due later is due then. Looks at all that waits.
+    pub(crate) fn bring_forward(&mut self, index: &mut Index, due_ms_max: u64) {
+        for number in 0..u32::try_from(self.groups.len()).expect("as in intern") {
+            let Some(group) = self.groups[number as usize].as_mut() else {
+                continue;
+            };
+            let mut is_changed = false;
+            for &slot in &group.heap {
+                let entry = index.get_mut(slot);
+                is_changed |= entry.due_ms > due_ms_max;
+                entry.due_ms = entry.due_ms.min(due_ms_max);
+            }
+            if is_changed {
+                // What is in order is a heap; those that are due together go by age.
+                group.heap.sort_unstable_by_key(|&slot| {
+                    let entry = index.get(slot);
+                    (entry.due_ms, entry.id)
+                });
+                for (at, &slot) in (0u32..).zip(&group.heap) {
+                    index.get_mut(slot).heap_at = at;
+                }
+                self.replace(index, number);
+            }
+        }
+    }
+
     /// The groups that are suspended beyond `now_ms`, and until when. Looks at all groups: for a person who asks.
     pub(crate) fn suspended(&self, now_ms: u64) -> Vec<(String, u64)> {
         self.groups
@@ -440,6 +466,27 @@ mod tests {
         schedule.suspend(&index, "nobody", 60);
         assert!(take_all(&mut index, &mut schedule, 60, 9).is_empty());
         assert_eq!(None, schedule.find("nobody"));
+    }
+
+    #[test]
+    fn what_is_brought_forward_is_taken_in_order_of_age() {
+        let messages: Vec<(u64, &str, u64)> = (1..=20).map(|id| (id, "a", 1000 - id)).collect();
+        let (mut index, mut schedule) = scheduled(&messages);
+        let (other, soon) = (index.insert(21), index.insert(22));
+        for (slot, domain, due_ms) in [(other, "b", 5000), (soon, "a", 7)] {
+            index.get_mut(slot).due_ms = due_ms;
+            schedule.join(&mut index, slot, domain);
+            schedule.add(&mut index, slot);
+        }
+        schedule.bring_forward(&mut index, 10);
+        assert_eq!(Some(7), schedule.next_due_ms());
+        assert_eq!(vec![22], take_all(&mut index, &mut schedule, 9, 99));
+        let third = index.find(3).unwrap();
+        schedule.withdraw(&mut index, third);
+        let taken = take_all(&mut index, &mut schedule, 10, 99);
+        let of_a: Vec<u64> = taken.iter().copied().filter(|&id| id != 21).collect();
+        assert_eq!((1..=20).filter(|&id| id != 3).collect::<Vec<_>>(), of_a);
+        assert!(taken.contains(&21));
     }
 
     #[test]

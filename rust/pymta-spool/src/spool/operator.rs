@@ -57,6 +57,13 @@ impl Spool {
         })
     }
 
+    /// Nothing waits for longer than until `due_max`: for a clock that was set back. Not written.
+    pub fn bring_forward(&self, due_max: UnixMs) {
+        let mut core = lock(&self.shared.core);
+        let core = &mut *core;
+        core.schedule.bring_forward(&mut core.index, due_max.0);
+    }
+
     /// Takes a message out of the spool. False where there is none, or it is active.
     pub fn drop_message(&self, id: SpoolId) -> bool {
         let mut core = lock(&self.shared.core);

@@ -49,6 +49,10 @@ class MoodyPeer:
         self.moods = moods
         self.connections: set[MoodyConnection] = set()
         self.taken_count = 0
+        self.connections_max = 0
+        """The most at one time."""
+        self.transactions_max = 0
+        """The most that one connection was asked for."""
         self._server: asyncio.Server | None = None
         self.port = 0
 
@@ -82,11 +86,13 @@ class MoodyConnection(asyncio.Protocol):
         self._in_content = False
         self._mail_taken = False
         self._accepted = 0
+        self._transactions = 0
         self.transport = cast(asyncio.Transport, None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self._peer.connections.add(self)
+        self._peer.connections_max = max(self._peer.connections_max, len(self._peer.connections))
         if self._draw(self._peer.moods.unfriendly):
             self.transport.abort()
         else:
@@ -129,6 +135,8 @@ class MoodyConnection(asyncio.Protocol):
             self._reply("".join(text).encode(), refusals=(b"451 4.3.0 later\r\n", b"502 5.5.1 no\r\n"))
         elif verb == b"MAIL":
             self._accepted = 0
+            self._transactions += 1
+            self._peer.transactions_max = max(self._peer.transactions_max, self._transactions)
             # A refused MAIL with pipelined RCPTs and DATA behind it: those are refused with 503.
             self._mail_taken = self._reply(b"250 2.1.0 ok\r\n")
         elif verb == b"RCPT":

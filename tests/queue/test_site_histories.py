@@ -8,54 +8,25 @@ sweeps that look far ahead. PYMTA_HISTORY_SEED repeats one history.
 import asyncio
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from random import Random
 from typing import Any, NamedTuple
 
 import pytest
 
-from pymta._core import Envelope, IncomingMessage, QueuedMessage, Reply, Spool
+from pymta._core import QueuedMessage, Reply
 from pymta.config.settings.delivery import DeliverySettings
-from pymta.deliver.pool import ConnectionPool
+from pymta.deliver.pool import ConnectionPool, OpenCount
 from pymta.deliver.tls_policy import ClientContexts
 from pymta.mail.route import Hop, Route, TlsMode
 from pymta.queue.round import Delivery, Round
 from pymta.queue.site import Site
 from pymta.runtime.loop import loop_factory
-from tests.partners.waiting import wait_until, wait_until_async
+from tests.partners.waiting import wait_until_async
+from tests.queue.conftest import NOW_MS
 from tests.queue.moody_peer import Moods, MoodyPeer
 
-NOW_MS = 1_795_000_000_000
 FAR_AHEAD_S = 100_000.0
 HISTORIES = 50
-
-
-@pytest.fixture(scope="module")
-def messages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[QueuedMessage]]:
-    """In hand for ever: small, large, with many recipients, and one that only SMTPUTF8 can carry."""
-    spool = Spool(str(tmp_path_factory.mktemp("spool")), now_ms=NOW_MS, spill_octets=65536)
-    content = b"From: author@example.test\r\n\r\n"
-    one, many = ["reader@example.test"], [f"r{number}@example.test" for number in range(7)]
-    deliveries = [
-        (Envelope("author@example.test", one), content + b"small\r\n"),
-        (Envelope("author@example.test", many), content + b".dot\r\n"),
-        (Envelope("author@example.test", one), content + b"0123456789abcde\r\n" * 60_000),
-        (
-            Envelope(
-                "author@example.test",
-                ["gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n@example.test"],
-                smtputf8=True,
-            ),
-            content,
-        ),
-    ]
-    for envelope, octets in deliveries:
-        IncomingMessage.from_content(spool, envelope, octets).commit(NOW_MS, due_ms=NOW_MS)
-    wait_until(lambda: spool.stats()["commits"] == len(deliveries), "all are committed")
-    taken = spool.take_due(NOW_MS, 100, 100)
-    wait_until(lambda: taken.extend(spool.loaded()) or len(taken) == len(deliveries), "all are in hand")
-    yield taken
-    spool.close()
 
 
 class Owner:
@@ -130,6 +101,7 @@ class History:
             suspend_after_failures=random.choice((1, 3, 1000)),
             suspend_s_min=1,
         )
+        self.open = OpenCount()
         self.troubles: list[dict[str, Any]] = []
 
     async def run(self) -> None:
@@ -148,7 +120,9 @@ class History:
             assert self.expected == self.owner.concluded
             assert [0] * len(self.rounds) == [round_.outstanding for round_ in self.rounds]
             self.check_books(site)
+            assert self.peer.transactions_max <= self.settings.messages_per_connection_max
             await self.leave(site)
+            assert 0 == self.open.total
         finally:
             await self.close(site)
 
@@ -172,7 +146,12 @@ class History:
             route,
             self.settings,
             lambda site, route: ConnectionPool(
-                site, route, self.settings, hello_name="client.example.test", contexts=contexts
+                site,
+                route,
+                self.settings,
+                hello_name="client.example.test",
+                contexts=contexts,
+                count=self.open,
             ),
         )
 

@@ -16,7 +16,7 @@ from pymta.deliver.smtp import SmtpConnection, wait_limits_s
 from pymta.deliver.tls_policy import ClientContexts, after_failed_handshake
 from pymta.mail.route import Hop, Route, TlsMode
 
-__all__ = ["ConnectionPool", "PoolOwner"]
+__all__ = ["ConnectionPool", "OpenCount", "PoolOwner"]
 
 # Addresses that are tried for one connection. RFC 5321 §5.1 asks for at least two; Postfix' smtp_mx_address_limit is 5.
 HOPS_MAX = 5
@@ -47,6 +47,15 @@ class PoolOwner(Protocol):
         """An open connection is gone; *reply* says why, None after QUIT."""
 
 
+class OpenCount:
+    """How many connections several pools have together, open or being opened."""
+
+    __slots__ = ("total",)
+
+    def __init__(self) -> None:
+        self.total = 0
+
+
 class ConnectionPool:
     """Connections to the hops of one route from one egress source."""
 
@@ -58,8 +67,11 @@ class ConnectionPool:
         *,
         hello_name: str,
         contexts: ClientContexts,
+        count: OpenCount | None = None,
     ) -> None:
         self._owner = owner
+        self._count = count or OpenCount()
+        self._counted = 0
         self._route = route
         self._settings = settings
         self._hello_name = hello_name
@@ -74,6 +86,11 @@ class ConnectionPool:
     def open_count(self) -> int:
         """Connections that are ready."""
         return len(self._connections)
+
+    @property
+    def usable_count(self) -> int:
+        """Those of them that are not taking leave."""
+        return sum(connection.is_usable for connection in self._connections)
 
     @property
     def opening_count(self) -> int:
@@ -97,7 +114,18 @@ class ConnectionPool:
         """Begin to open one more; the owner hears of it through `connection_free` or `connect_failed`."""
         task = asyncio.get_running_loop().create_task(self._open())
         self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
+        self._recount()
+        task.add_done_callback(self._opening_over)
+
+    def _opening_over(self, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        self._recount()
+
+    def _recount(self) -> None:
+        """After each change of what is open or being opened."""
+        now = len(self._connections) + len(self._opening)
+        self._count.total += now - self._counted
+        self._counted = now
 
     def sweep(self, now_s: float) -> None:
         """Drop what is overdue, take leave of what is idle for too long. Called about once a second."""
@@ -125,6 +153,7 @@ class ConnectionPool:
     def connection_ready(self, connection: SmtpConnection) -> None:
         waiter = self._awaiting.pop(connection, None)
         self._connections.add(connection)
+        self._recount()
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
@@ -155,6 +184,7 @@ class ConnectionPool:
             return
         if connection in self._connections:
             self._connections.discard(connection)
+            self._recount()
             self._owner.connection_ended(reply)
 
     # ---- opening
@@ -167,7 +197,7 @@ class ConnectionPool:
         ) as error:  # such as a CA file that cannot be read any more: mail waits for the operator
             connection, trouble = None, Reply(451, "4.3.5", f"cannot connect: {error}")
         # It is over before the owner hears of it: who counts this one as still on its way would open no other.
-        self._opening.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        self._opening_over(cast("asyncio.Task[None]", asyncio.current_task()))
         if connection is not None:
             self._owner.connection_free(connection)
         else:
@@ -218,6 +248,7 @@ class ConnectionPool:
             context=context,
             wait_s_max=self._wait_s_max,
             handshake_s_max=self._settings.tls_handshake_s_max,
+            messages_max=self._settings.messages_per_connection_max,
         )
         # Registered before the connection is made, because it may be over before we look again.
         waiter: asyncio.Future[Reply | None] = loop.create_future()

@@ -71,6 +71,7 @@ class SmtpConnection(asyncio.Protocol):
         "_handshake_s_max",
         "_heard_at_s",
         "_loop",
+        "_messages_left",
         "_owner",
         "_session",
         "_tls_task",
@@ -94,6 +95,7 @@ class SmtpConnection(asyncio.Protocol):
         context: ssl.SSLContext | None,
         wait_s_max: dict[str, float],
         handshake_s_max: float,
+        messages_max: int,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -107,6 +109,7 @@ class SmtpConnection(asyncio.Protocol):
         self._heard_at_s = self._loop.time()
         self._wait_s_max = wait_s_max
         self._handshake_s_max = handshake_s_max
+        self._messages_left = messages_max
         self.hop = hop
         self.tls_failed = False
         self.delivered_count = 0
@@ -121,7 +124,9 @@ class SmtpConnection(asyncio.Protocol):
     @property
     def room(self) -> int:
         """How many more messages `deliver` takes now."""
-        return self._session.room if self.is_ready and not self.is_retiring else 0
+        if not self.is_ready or self.is_retiring:
+            return 0
+        return min(self._session.room, self._messages_left)
 
     @property
     def is_idle(self) -> bool:
@@ -135,6 +140,7 @@ class SmtpConnection(asyncio.Protocol):
 
     def deliver(self, message: QueuedMessage, recipients: list[int]) -> None:
         """Hand over the recipients (indexes) of one message; `room` must not be 0."""
+        self._messages_left -= 1
         self._session.deliver(message, recipients)
         # A message that the peer cannot take has its outcome at once. Within a round of events that round goes on.
         if not self._advancing:

@@ -9,6 +9,10 @@ from pymta.config.settings.delivery import DeliverySettings
 __all__ = ["AdaptiveLimit", "RateLimit", "Suspension"]
 
 
+# Who has waited as long as told has a token, whatever fractions do.
+ALMOST_ONE = 1.0 - 1e-9
+
+
 class AdaptiveLimit:
     """
     How many connections a site gets: one more for each round of successes, half when it says it is too much.
@@ -59,8 +63,8 @@ class RateLimit:
         burst = max(self._per_s, 1.0)
         self._tokens = min(burst, self._tokens + (now_s - self._at_s) * self._per_s)
         self._at_s = now_s
-        if self._tokens >= 1.0:
-            self._tokens -= 1.0
+        if self._tokens > ALMOST_ONE:
+            self._tokens = max(self._tokens - 1.0, 0.0)
             return 0.0
         return (1.0 - self._tokens) / self._per_s
 

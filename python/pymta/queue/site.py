@@ -193,6 +193,9 @@ class Site:
                 self._spare.pop(connection, None)
             elif not self._hand_over(connection):
                 break
+        self._open_more()
+
+    def _open_more(self) -> None:
         while len(self._ready) > self._pool.opening_count and self._may_open():
             self._pool.open()
 
@@ -250,10 +253,21 @@ class Site:
         is_idle = not self._in_flight.get(connection)
         if is_idle:
             self._suspension.succeeded()
-        if connection.room:
+        if self._is_one_too_many():
+            self._spare.pop(connection, None)
+            if is_idle:
+                connection.quit()
+        elif connection.room:
             self._hand_over(connection)
+            if self._ready:
+                self._open_more()  # a success may have raised the limit
         elif is_idle:
             connection.quit()  # the peer's own limit is reached (MAILMAX, RFC 9422)
+
+    def _is_one_too_many(self) -> bool:
+        """Whether more connections are at work than the site, which pushed back, now gets."""
+        connections_max = self._allowance.connections_max
+        return self._pool.open_count > connections_max and self._pool.usable_count > connections_max
 
     def delivery_over(
         self,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 
 from pymta.config.settings.delivery import DeliverySettings
-from pymta.deliver.pool import ConnectionPool
+from pymta.deliver.pool import ConnectionPool, OpenCount
 from pymta.deliver.tls_policy import ClientContexts
 from pymta.mail.route import Route
 from pymta.queue.local import LocalSite
@@ -31,7 +31,7 @@ class SiteTable:
         self._owner: SiteOwner | None = None
         self._local: LocalSite | None = None
         self._loop = asyncio.get_running_loop()
-        self._connection_count = 0
+        self._open = OpenCount()
         self._timer = self._loop.call_later(SWEEP_S, self._sweep)
 
     def belong_to(self, owner: SiteOwner) -> None:
@@ -63,8 +63,8 @@ class SiteTable:
 
     @property
     def has_room(self) -> bool:
-        """Whether all sites together have fewer connections than they may, as of the last sweep."""
-        return self._connection_count < self._settings.connections_max
+        """Whether all sites together have fewer connections than they may."""
+        return self._open.total < self._settings.connections_max
 
     def find(self, name: str) -> list[Site]:
         """The sites of that name, over all sources and transports."""
@@ -79,13 +79,17 @@ class SiteTable:
 
     def _make_pool(self, site: Site, route: Route) -> ConnectionPool:
         return ConnectionPool(
-            site, route, self._settings, hello_name=self._hello_name, contexts=self._contexts
+            site,
+            route,
+            self._settings,
+            hello_name=self._hello_name,
+            contexts=self._contexts,
+            count=self._open,
         )
 
     def _sweep(self) -> None:
         self._timer = self._loop.call_later(SWEEP_S, self._sweep)
         now_s = self._loop.time()
-        self._connection_count = sum(site.connection_count for site in self._sites.values())
         for key, site in tuple(self._sites.items()):
             site.sweep(now_s)
             if site.is_unused and not site.suspended_for_s() and now_s - site.used_at_s > UNUSED_S_MAX:

@@ -13,6 +13,7 @@ from itertools import count
 from pymta._core import Reply, ServerSettings, Spool
 from pymta.accept.descriptors import Descriptors
 from pymta.accept.intake import Intake
+from pymta.accept.submission import Submission
 from pymta.auth.login import Logins
 from pymta.config.settings.limits import LimitsSettings
 from pymta.config.settings.listener import ListenerSettings
@@ -91,6 +92,7 @@ class Door:
         relay_domains: RelayDomains,
         directory: Directory,
         logins: Logins,
+        submission: Submission | None,
         policies: PolicyHolder,
         spool: Spool,
         intake: Intake,
@@ -109,6 +111,7 @@ class Door:
         self.relay_domains = relay_domains
         self.directory = directory
         self.logins = logins
+        self.submission = submission
         self.policies = policies
         self.spool = spool
         self.intake = intake

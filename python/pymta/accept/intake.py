@@ -33,6 +33,8 @@ _HEADER_TOO_LARGE: Final = "header section too large"
 _TOO_LARGE: Final = Reply(552, "5.3.4", _HEADER_TOO_LARGE)
 _TOO_MANY_FIELDS: Final = Reply(554, "5.6.0", "too many header fields")
 _NOT_STORED: Final = Reply(451, "4.3.0", "message could not be stored, try again later")
+# Stands for a client that is not to be named in the trace field.
+_HIDDEN: Final = "localhost"
 _NO_ROOM: Final = Reply(452, "4.3.1", "insufficient storage, try again later")
 
 
@@ -109,17 +111,42 @@ class Intake:
             reply, cause = refusal
             conversation.refuse(reply, stage="message", cause=cause)
             return
+        submission = conversation.door.submission
+        if submission is None:
+            self._ask(conversation, message, began_s)
+        else:
+            checked = submission.at_message(conversation.view, conversation.policy, message, self._now_ms())
+            conversation.decide(checked, lambda held: self._submitted(conversation, message, held, began_s))
+
+    def _submitted(
+        self,
+        conversation: "Conversation",
+        message: IncomingMessage,
+        checked: Verdict | None,
+        began_s: float,
+    ) -> None:
+        """The submission's checks are done: they refuse, or want it held, or have nothing against it."""
+        if checked is not None and checked.reply is not None:
+            conversation.refuse(checked.reply, stage="message", cause=checked.reason)
+        else:
+            self._ask(conversation, message, began_s, is_held=checked is not None)
+
+    def _ask(
+        self, conversation: "Conversation", message: IncomingMessage, began_s: float, *, is_held: bool = False
+    ) -> None:
+        """What policy says of it, then the disk."""
         ask = conversation.policy.on_message
         if ask is None:
-            self._commit(conversation, message, None, None, began_s)
+            self._commit(conversation, message, None, None, began_s, is_held=is_held)
             return
         seen = Message(message)
         answer = ask(conversation.view, seen)
         if answer is None:  # the usual one, which needs no closure
-            self._commit(conversation, message, seen, None, began_s)
+            self._commit(conversation, message, seen, None, began_s, is_held=is_held)
             return
         conversation.decide(
-            answer, lambda verdict: self._commit(conversation, message, seen, verdict, began_s)
+            answer,
+            lambda verdict: self._commit(conversation, message, seen, verdict, began_s, is_held=is_held),
         )
 
     def _check(self, message: IncomingMessage, limits: LimitsSettings) -> tuple[Reply, str] | None:
@@ -143,6 +170,8 @@ class Intake:
         seen: Message | None,
         verdict: Verdict | None,
         began_s: float,
+        *,
+        is_held: bool,
     ) -> None:
         action = "accept" if verdict is None else verdict.action
         if verdict is not None and verdict.reply is not None:
@@ -153,16 +182,18 @@ class Intake:
             return
         view, session = conversation.view, conversation.session
         now_ms = self._now_ms()
+        submission = conversation.door.submission
+        hides = submission is not None and submission.settings.hide_client and view.account is not None
         message.stamp(
-            hello_name=view.hello_name,
-            peer_address=view.peer_address,
+            hello_name=_HIDDEN if hides else view.hello_name,
+            peer_address="" if hides else view.peer_address,
             hostname=self._hostname,
             extended=session.is_extended,
             tls=None if view.tls is None else f"{view.tls.version} {view.tls.cipher}",
             authenticated=view.account is not None,
             now_ms=now_ms,
         )
-        held = action == "hold"
+        held = is_held or action == "hold"
         token = message.commit(
             now_ms, due_ms=None if held else now_ms, annotations=conversation.policy.annotate(view, seen)
         )

@@ -196,16 +196,28 @@ class Conversation:
         admission = door.intake.admission()
         if admission != "ok":
             self.refuse(_ADMISSION[admission], stage="mail", cause=f"spool is {admission}")
+        elif door.submission is not None:
+            checked = door.submission.at_mail(view, event.reverse_path)
+            self._decide(checked, lambda verdict: self._mail_checked(event, verdict))
         elif ask is None or (answer := ask(view, event.reverse_path, event)) is None:
             self._session.accept()
         else:
+            self._decide(answer, lambda v: _drop(self._carry_out(v, "mail")))
+
+    def _mail_checked(self, event: MailEvent, verdict: Verdict | None) -> None:
+        ask = self._policy.on_mail
+        if verdict is not None or ask is None:
+            self._carry_out(verdict, "mail")
+        else:
+            answer = ask(self._view, event.reverse_path, event)
             self._decide(answer, lambda v: _drop(self._carry_out(v, "mail")))
 
     def _rcpt(self, event: RcptEvent) -> None:
         recipient = event.recipient
         forward_path = recipient.forward_path
         door = self._door
-        verdict = recipient_check(self._view, forward_path, door.relay_domains, door.directory)
+        over = None if door.submission is None else door.submission.at_rcpt(self._view)
+        verdict = over or recipient_check(self._view, forward_path, door.relay_domains, door.directory)
         if verdict is None:
             self._rcpt_possible(recipient)
         elif type(verdict) is Verdict:
@@ -253,9 +265,7 @@ class Conversation:
         view.peer_port = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 0
         login = attributes.get("LOGIN", "")
         view.account = None if login.upper() in _UNAVAILABLE else login
-        view.identity = (
-            None  # the front knows the account; which addresses are its own is the front's affair, too
-        )
+        view.identity = None  # which addresses are the account's own is the front's affair, too
         view.hello_name = ""
         self._session.accept()
 

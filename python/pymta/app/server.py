@@ -21,6 +21,7 @@ from pymta.accept.descriptors import Descriptors
 from pymta.accept.door import Admission, Door
 from pymta.accept.intake import Intake
 from pymta.accept.listener import Listener
+from pymta.accept.submission import Submission
 from pymta.app.directory import DirectoryDomains, open_directory, open_lookup, open_srs
 from pymta.app.leftover import ByRound, LeftOver
 from pymta.auth.guard import Guard
@@ -36,6 +37,7 @@ from pymta.observe.events import Admin, Trouble
 from pymta.observe.log import Log
 from pymta.observe.metrics import Metrics
 from pymta.observe.trace import Trace
+from pymta.policy.checks.rates import Rates
 from pymta.policy.checks.relay import RelayDomains
 from pymta.policy.pipeline import TroubleKind
 from pymta.policy.script import PolicyHolder
@@ -143,6 +145,7 @@ class Server:
         self.guard = Guard(settings.auth)
         self.verifier = Verifier(settings.auth, self.directory, on_trouble=self.log.trouble)
         self.logins = Logins(settings.auth, self.directory, self.verifier, self.guard)
+        self.rates = Rates(settings.submission, now_ms=self.clock.now_ms)
         hostname = settings.server.hostname.name
         self.intake = Intake(
             self.spool,
@@ -292,6 +295,7 @@ class Server:
             relay_domains=RelayDomains(str(domain) for domain in settings.domains.relay_domains),
             directory=directory,
             logins=logins,
+            submission=self._submission(settings, directory) if listener.role == "submission" else None,
             policies=self.policies,
             spool=self.spool,
             intake=self.intake,
@@ -303,6 +307,15 @@ class Server:
             tls=self._tls_of(listener),
             sids=self._sids,
             sid_prefix=self._sid_prefix,
+        )
+
+    def _submission(self, settings: Settings, directory: Directory) -> Submission:
+        return Submission(
+            settings.submission,
+            directory,
+            self.rates,
+            hostname=settings.server.hostname.name,
+            log=self.log,
         )
 
     def _tls_of(self, listener: ListenerSettings) -> ServerTls | None:
@@ -403,6 +416,7 @@ class Server:
             self.settings, self._lookup, self._srs = new, lookup, srs
             self.directory, self.logins = directory, logins
             self.guard.use_settings(new.auth)
+            self.rates.use_settings(new.submission)
             self.verifier.use(new.auth, directory)
             use_policy()
             for use_certificate in use_certificates:

@@ -36,6 +36,7 @@ HOOKS: Final[Mapping[str, tuple[str, ...]]] = {
     "mail": ("session", "reverse_path", "[parameters]"),
     "rcpt": ("session", "forward_path", "[recipient]"),
     "message": ("session", "message"),
+    "burst": ("session", "burst"),
     "route": ("message", "domain"),
     "delivered": ("attempt",),
     "deferred": ("attempt",),

@@ -45,7 +45,12 @@ TRACEBACK_OCTETS_MAX: Final = 8192
 
 # What each stage may answer. Before there is a message there is nothing to discard or to hold.
 _SAY_NO: Final = frozenset(("accept", "refuse", "defer"))
-_ALLOWED: Final = {"message": frozenset(("accept", "refuse", "defer", "discard", "hold"))}
+_ALLOWED: Final = {
+    "message": frozenset(("accept", "refuse", "defer", "discard", "hold")),
+    "burst": frozenset(("accept", "refuse", "defer", "hold")),
+}
+# Where an accept is not "go on" but vouches for the client.
+_VOUCHES: Final = frozenset(("auth", "token", "burst"))
 
 
 class Report(Protocol):
@@ -116,6 +121,7 @@ class Policy:
         self.on_mail: Callable[[Session, Address | None, MailParameters], Answer] | None = self._mail_stage()
         self.on_rcpt: Callable[[Session, Recipient], Answer] | None = self._rcpt_stage()
         self.on_message: Callable[[Session, Message], Answer] | None = self._message_stage()
+        self.on_burst: Callable[[Session, Any], Answer] | None = self._stage("burst")
         self.on_route: Callable[[QueuedMessage, str], RouteAnswer] | None = self._route_stage()
         self.on_delivered: Callable[[Attempt], None] | None = self._observer("delivered")
         self.on_deferred: Callable[[Attempt], None] | None = self._observer("deferred")
@@ -248,8 +254,7 @@ class Policy:
             verdict = _as_greeting(verdict)
         if verdict.action != "accept" or verdict.reason:
             session.note(_decision(name, verdict, str(arguments[0]) if name == "rcpt" else ""))
-        # In these two an accept is not "go on": it vouches for the client.
-        return verdict if verdict.action != "accept" or name in ("auth", "token") else None
+        return verdict if verdict.action != "accept" or name in _VOUCHES else None
 
     async def _settle_later(
         self, name: str, session: Session, awaitable: Awaitable[object], arguments: tuple[Any, ...]

@@ -45,11 +45,15 @@ def start_house(
     our_sink: OurSink,
     authority: CertificateAuthority,
 ) -> Iterator[Callable[..., House]]:
-    """Start one with accounts alice and bob in example.test; arguments are `Pymta`'s, `auth` over the cheap one."""
+    """Start one with accounts alice and bob in example.test; arguments are `Pymta`'s; *submission* is for the listeners, *accounts* for [submission]."""
     editors: list[DirectoryEditor] = []
 
     def start(
-        *, submission: dict[str, Any] | None = None, auth: dict[str, Any] | None = None, **given: Any
+        *,
+        submission: dict[str, Any] | None = None,
+        accounts: dict[str, Any] | None = None,
+        auth: dict[str, Any] | None = None,
+        **given: Any,
     ) -> House:
         issued = authority.issue(HOST)
         tls = {"certificate_file": issued.certificate_file, "key_file": issued.key_file, "role": "submission"}
@@ -62,6 +66,7 @@ def start_house(
             ],
             routes=[next_hop(our_sink.port)],
             auth={**AUTH, **(auth or {})},
+            **({"submission": accounts} if accounts else {}),
             **given,
         )
         editor = DirectoryEditor(server.data / "directory.db")

@@ -26,6 +26,7 @@ from pymta.config.settings.queue import QueueSettings
 from pymta.config.settings.routing import RouteSettings, RoutingSettings, Transport
 from pymta.config.settings.sink import SinkSettings
 from pymta.config.settings.spool import SpoolSettings
+from pymta.config.settings.submission import SubmissionSettings
 
 __all__ = [
     "AuthSettings",
@@ -47,6 +48,7 @@ __all__ = [
     "Settings",
     "SinkSettings",
     "SpoolSettings",
+    "SubmissionSettings",
     "TlsPolicy",
     "Transport",
 ]
@@ -81,6 +83,9 @@ class Settings(Section, frozen=True, kw_only=True):
         ForwardingSettings, Option("Mail that an alias sends on to other domains.", reader="queue.local")
     ] = ForwardingSettings()
     auth: Annotated[AuthSettings, Option("Logins.", reader="auth")] = AuthSettings()
+    submission: Annotated[
+        SubmissionSettings, Option("What accounts may do that submit mail.", reader="accept.submission")
+    ] = SubmissionSettings()
     policy: Annotated[PolicySettings, Option("The operator's Python.", reader="policy.script")] = (
         PolicySettings()
     )

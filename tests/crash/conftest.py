@@ -10,7 +10,8 @@ from random import Random, SystemRandom
 
 import pytest
 
-from tests.crash.arrivals import Arrivals, Hop
+from pymta.selfcheck.arrivals import Arrivals
+from tests.crash.hop import Hop
 from tests.partners.program import Program
 from tests.partners.pymta import PYTHON
 from tests.partners.waiting import wait_until
@@ -20,10 +21,10 @@ from tests.partners.waiting import wait_until
 def hop(tmp_path: Path) -> Iterator[Hop]:
     file = tmp_path / "arrivals"
     file.touch()
-    program = Path(__file__).with_name("counting_sink.py")
     with Program(
         sys.executable,
-        program,
+        "-m",
+        "pymta.selfcheck.counting_sink",
         file,
         "0.03",
         output=tmp_path / "port",

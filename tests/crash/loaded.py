@@ -9,8 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from tests.crash.arrivals import Hop
-from tests.crash.swarm import Sent, Swarm
+from pymta.selfcheck.swarm import Sent, Swarm
+from tests.crash.hop import Hop
 from tests.partners.pymta import Pymta, Table, next_hop
 from tests.partners.waiting import wait_until_async
 

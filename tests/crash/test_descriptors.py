@@ -6,7 +6,7 @@ import socket
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.crash.arrivals import Hop
+from tests.crash.hop import Hop
 from tests.partners.pymta import Pymta, next_hop
 from tests.partners.waiting import wait_until
 

@@ -12,10 +12,10 @@ from random import Random
 
 import pytest
 
-from tests.crash.arrivals import Hop
+from pymta.selfcheck.swarm import Sent
 from tests.crash.faults import SYNC, WRITE, calls, injected
+from tests.crash.hop import Hop
 from tests.crash.loaded import BUSY, NO_ROOM, NOT_STORED, Loaded, finish, start
-from tests.crash.swarm import Sent
 from tests.partners.pymta import Pymta
 
 # A sweep looks at the limit about once a second.

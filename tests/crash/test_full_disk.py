@@ -13,9 +13,9 @@ from random import Random
 import pytest
 
 from pymta.admin.control import Selection
-from tests.crash.arrivals import Hop
+from pymta.selfcheck.swarm import Sent
+from tests.crash.hop import Hop
 from tests.crash.loaded import NO_ROOM, Loaded, finish, start
-from tests.crash.swarm import Sent
 from tests.partners.ports import free_port
 from tests.partners.program import find_program
 from tests.partners.pymta import Pymta, next_hop

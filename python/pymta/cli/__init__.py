@@ -40,6 +40,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "send": _Command("send", "Submit a message; a drop-in for sendmail.", "Mail"),
     "spool": _Command("spool", "Look into the spool's files.", "Mail"),
     "load": _Command("load", "Send many messages to a server and measure.", "Testing"),
+    "selfcheck": _Command("selfcheck", "Prove on this disk that what got its 250 survives.", "Testing"),
     "sink": _Command("sink", "Take messages and count them, or be as difficult as told.", "Testing"),
 }
 

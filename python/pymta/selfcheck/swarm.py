@@ -4,6 +4,8 @@ Clients that send as fast as they can until they are cut off, and remember exact
 Not a load generator (pymta.load): nothing is sent twice, so whatever arrives twice was delivered twice.
 """
 
+from __future__ import annotations
+
 import asyncio
 import hashlib
 import itertools
@@ -12,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
+__all__ = ["Key", "Sent", "Swarm", "UnexpectedReply"]
+
 LIMIT_OCTETS = 1 << 16
 COME_BACK_S = 0.05
 SIZES_OCTETS = (200, 1_000, 4_000, 4_000, 8_000, 30_000, 300_000)
@@ -19,6 +23,10 @@ SIZES_OCTETS = (200, 1_000, 4_000, 4_000, 8_000, 30_000, 300_000)
 
 Key = tuple[str, str]
 """Message-ID and forward-path: what has to arrive."""
+
+
+class UnexpectedReply(Exception):
+    """Neither a 250 nor a 4yz: the server refused what it was sent for good."""
 
 
 @dataclass
@@ -115,7 +123,8 @@ class Swarm:
             self._deferred(reply)
 
     def _deferred(self, reply: str) -> None:
-        assert reply.startswith("4"), reply
+        if not reply.startswith("4"):
+            raise UnexpectedReply(reply)
         self._sent.deferred_count += 1
         self._sent.replies[reply] += 1
 

@@ -1,7 +1,7 @@
 """
-The next hop of the crash tests, a process of its own: our sink, which writes down every arrival in a file.
+The next hop, a process of its own: our sink, which writes down every arrival in a file.
 
-Run as `python counting_sink.py FILE SHARE`: prints its port; FILE gets a line for each recipient of each message taken;
+Run as `python -m pymta.selfcheck.counting_sink FILE SHARE`: prints its port; FILE gets a line for each recipient of each message taken;
 SHARE of the recipients are deferred. It is never killed, so what is in FILE is what it said 250 to.
 
     time (ns)  Message-ID  forward-path  spool id of our trace field  ok | damaged

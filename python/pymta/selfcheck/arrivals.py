@@ -2,13 +2,16 @@
 What the counting sink wrote down, read while it goes on writing.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.crash.swarm import Key
-from tests.partners.waiting import wait_until
+from pymta.selfcheck.swarm import Key
+
+__all__ = ["Arrival", "Arrivals"]
 
 
 class Arrival(NamedTuple):
@@ -20,14 +23,14 @@ class Arrival(NamedTuple):
 
 @dataclass
 class Arrivals:
-    """What the counting sink wrote down."""
+    """All lines of its file, by what arrived."""
 
     file: Path
     by_key: dict[Key, list[Arrival]] = field(default_factory=lambda: defaultdict(list))
     damaged: list[str] = field(default_factory=list)
     _read_octets: int = 0
 
-    def read(self) -> "Arrivals":
+    def read(self) -> Arrivals:
         """Take in what is new."""
         with self.file.open("rb") as stream:
             stream.seek(self._read_octets)
@@ -40,14 +43,3 @@ class Arrivals:
             if condition != "ok":
                 self.damaged.append(line)
         return self
-
-
-class Hop(NamedTuple):
-    """The counting sink."""
-
-    port: int
-    arrivals: Arrivals
-
-    def wait_arrivals(self, count: int, *, limit_s: float = 40) -> None:
-        """Return when so many recipients have something."""
-        wait_until(lambda: len(self.arrivals.read().by_key) >= count, f"{count} arrivals", limit_s=limit_s)

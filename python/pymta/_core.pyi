@@ -354,6 +354,7 @@ class IncomingMessage:
         tls: str | None,
         authenticated: bool,
         now_ms: int,
+        lmtp: bool = False,
     ) -> None:
         """Put our Received field on top (RFC 5321 §4.4, RFC 3848); what the peer said of itself is made harmless."""
     def parts(self) -> list[Part]: ...

@@ -155,6 +155,7 @@ class Door:
             normalise, xclient, in_the_clear = key
             made = self._server_settings[key] = ServerSettings(
                 hostname=self.hostname,
+                lmtp=self.settings.role == "lmtp",
                 starttls=self.settings.tls == "starttls",
                 auth_mechanisms=self._mechanisms(),
                 auth_without_tls=in_the_clear,

@@ -192,6 +192,7 @@ class Intake:
             tls=None if view.tls is None else f"{view.tls.version} {view.tls.cipher}",
             authenticated=view.account is not None,
             now_ms=now_ms,
+            lmtp=view.listener.role == "lmtp",
         )
         held = is_held or action == "hold"
         token = message.commit(
@@ -365,9 +366,12 @@ def _reported(envelope: Envelope, session: Session) -> Envelope:
     The envelope with the wishes for reports that this client may have.
 
     A reverse-path is easily forged, and a report of success goes out for every message that is delivered: whoever may
-    ask for it may send mail to third parties through us (attacks.md, row 32). So it is for our own clients only.
+    ask for it may send mail to third parties through us (attacks.md, row 32). So it is for our own clients only, and for
+    the host in front that delivers by LMTP and has judged its own.
     RFC 3461 knows no such exception; docs/rfc.md names it.
     """
-    if session.trusted or session.account is not None or not envelope.wants_success:
+    if not envelope.wants_success or session.trusted or session.account is not None:
+        return envelope
+    if session.listener.role == "lmtp":
         return envelope
     return envelope.without_success()

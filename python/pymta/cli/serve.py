@@ -79,7 +79,7 @@ def banner(loaded: Loaded, listeners: Sequence[tuple[str, str]]) -> str:
     settings = loaded.settings
     lines = [f"pymta as {settings.server.hostname}, data in {settings.server.data_folder}"]
     lines += [f"configuration: {', '.join(map(str, loaded.files)) or 'none, the embedded default'}", ""]
-    lines += [f"  {'SMTP ' + role:<20}{address}" for role, address in listeners]
+    lines += [f"  {'LMTP' if role == 'lmtp' else 'SMTP ' + role:<20}{address}" for role, address in listeners]
     if settings.http.enabled:
         lines.append(f"  {'HTTP':<20}http://{settings.http.address}/  (metrics, health)")
     if settings.sink.address is not None:

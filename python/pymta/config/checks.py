@@ -81,8 +81,8 @@ def _listeners(settings: Settings) -> Iterator[Problem]:
     addresses: dict[str, int] = {}
     for index, listener in enumerate(settings.listeners):
         here: Path = ("listeners", index)
-        if listener.role == "lmtp":
-            yield Problem((*here, "role"), '"lmtp" is not there yet in this version')
+        if listener.role == "lmtp" and listener.address.port == 25:
+            yield Problem((*here, "address"), "expected another port than 25 for LMTP (RFC 2033 §5)")
         if listener.role == "submission" and listener.tls == "none" and settings.auth.in_the_clear == "never":
             yield Problem(
                 (*here, "tls"),

@@ -24,6 +24,11 @@ name = "relay"
 address = "127.0.0.1:2525"
 trusted_networks = ["127.0.0.0/8"]
 
+[[listeners]]
+name = "lmtp"
+address = "127.0.0.1:2424"
+role = "lmtp"
+
 [[routes]]
 domain = "*"
 next_hops = ["127.0.0.1:2526"]

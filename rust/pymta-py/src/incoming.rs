@@ -238,7 +238,7 @@ impl PyIncomingMessage {
         self.id.map(|id| id.to_string())
     }
 
-    #[pyo3(signature = (*, hello_name, peer_address, hostname, extended, tls, authenticated, now_ms))]
+    #[pyo3(signature = (*, hello_name, peer_address, hostname, extended, tls, authenticated, now_ms, lmtp=false))]
     #[allow(clippy::too_many_arguments)] // keyword-only in Python, and all of it is one trace field
     fn stamp(
         &mut self,
@@ -249,6 +249,7 @@ impl PyIncomingMessage {
         tls: Option<&str>,
         authenticated: bool,
         now_ms: u64,
+        lmtp: bool,
     ) -> PyResult<()> {
         let now = UnixMs(now_ms);
         let writer = self
@@ -270,7 +271,7 @@ impl PyIncomingMessage {
                 tls: tls.is_some(),
                 auth: authenticated,
                 utf8: envelope.smtputf8,
-                lmtp: false,
+                lmtp,
             },
             id: &id.to_string(),
             forward_path: match envelope.recipients.as_slice() {

@@ -35,7 +35,8 @@ class ListenerSettings(Section, frozen=True, kw_only=True):
         Option(
             'What it is for. "relay" takes mail from other servers for domains of ours and `domains.relay_domains`, and from '
             '`trusted_networks` for anywhere. "submission" takes mail from accounts that have logged in, for anywhere; with '
-            'tls = "implicit" it is what RFC 8314 calls submissions. "lmtp" does not exist yet and is refused.',
+            'tls = "implicit" it is what RFC 8314 calls submissions. "lmtp" is for another server of yours that '
+            'delivers into this one; its recipients are checked as those of "relay".',
             reader="accept.listener",
             rfc="5321 §2.3.10, 6409, 2033",
         ),

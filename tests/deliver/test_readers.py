@@ -1,0 +1,123 @@
+"""
+Dovecot, mutt and neomutt of Debian read what we write; we read what they write.
+"""
+
+import os
+import pty
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pymta._core import Envelope, IncomingMessage, MaildirStore, Spool
+from tests.partners.dovecot import doveadm, doveadm_fetch
+from tests.partners.program import find_program
+from tests.partners.waiting import wait_until
+
+NOW_MS = 1_795_000_000_000
+MAILBOX = "example.test/ann"
+SUBJECTS = ["first", "second", "third"]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[MaildirStore]:
+    """Three messages in the inbox, one of them seen, and one in a folder."""
+    spool = Spool(str(tmp_path / "spool"), now_ms=NOW_MS)
+    store = MaildirStore(str(tmp_path / "mail"), hostname="mail.example.test", process=7)
+    for subject in [*SUBJECTS, "filed"]:
+        content = f"From: author@example.net\r\nSubject: {subject}\r\n\r\n.hello\r\nFrom here\r\n".encode()
+        envelope = Envelope("author@example.net", ["ann@example.test"])
+        IncomingMessage.from_content(spool, envelope, content).commit(NOW_MS, due_ms=NOW_MS)
+        wait_until(lambda: spool.stats()["incoming"] == 1, "it is committed")
+        (message,) = spool.take_due(NOW_MS, 1, 100)
+        folder = "Lists.pymta" if subject == "filed" else None
+        flags = "S" if subject == "second" else ""
+        store.deliver(message, 0, MAILBOX, now_ms=NOW_MS, folder=folder, makes_folder=True, flags=flags)
+        ended: list[tuple[int, str, str]] = []
+        wait_until(lambda ended=ended: ended.extend(store.completions()) or ended, "it is delivered")
+        assert "delivered" == ended[0][1]
+        spool.settle(message.id, [(0, "delivered", "250")], NOW_MS)
+    yield store
+    store.close()
+    spool.close()
+
+
+def test_dovecot_reads_our_messages_with_flags_and_sizes(tmp_path: Path, store: MaildirStore) -> None:
+    found = doveadm_fetch(
+        tmp_path / "mail" / MAILBOX, "uid flags size.physical size.virtual hdr.subject body"
+    )
+
+    assert SUBJECTS == [message["hdr.subject"] for message in found]
+    assert ["", "\\Seen", ""] == [message["flags"].replace("\\Recent", "").strip() for message in found]
+    for message, (name, _, _, octets) in zip(found, store.entries(MAILBOX), strict=True):
+        assert str(octets) == message["size.physical"]
+        assert f",W={message['size.virtual']}" in name
+        assert ".hello\nFrom here" == message["body"].replace("\r", "")
+
+
+def test_dovecot_reads_our_folders(tmp_path: Path, store: MaildirStore) -> None:
+    (filed,) = doveadm_fetch(tmp_path / "mail" / MAILBOX, "hdr.subject", folder="Lists.pymta")
+
+    assert "filed" == filed["hdr.subject"]
+
+
+def test_we_read_the_flags_and_messages_that_dovecot_writes(tmp_path: Path, store: MaildirStore) -> None:
+    mailbox = tmp_path / "mail" / MAILBOX
+    octets, count = store.usage(MAILBOX)
+
+    doveadm(mailbox, "flags", "add", "\\Flagged \\Answered", "mailbox", "INBOX", "HEADER", "Subject", "first")
+    doveadm(mailbox, "flags", "add", "\\Deleted", "mailbox", "INBOX", "HEADER", "Subject", "third")
+    doveadm(mailbox, "save", "-m", "INBOX", stdin=b"Subject: saved\n\nby Dovecot\n")
+
+    entries = store.entries(MAILBOX)
+    assert ["FR", "S", "T", ""] == [flags for _, flags, _, _ in entries]
+    assert len(b"Subject: saved\n\nby Dovecot\n") == entries[3][3]
+    assert count == store.usage(MAILBOX)[1], "what is deleted does not count, what was saved does"
+    assert octets + entries[3][3] - entries[2][3] == store.usage(MAILBOX)[0]
+
+
+@pytest.mark.parametrize("program", ["mutt", "neomutt"])
+def test_a_reader_on_the_terminal_shows_all_and_what_it_marks_is_seen(
+    tmp_path: Path, store: MaildirStore, program: str
+) -> None:
+    mailbox, kept = tmp_path / "mail" / MAILBOX, tmp_path / "kept"
+    keys = (
+        f"<tag-pattern>~A<enter><tag-prefix><pipe-message>cat >> {kept}<enter>"
+        "<tag-prefix><set-flag>!<sync-mailbox><quit>"
+    )
+    settings = "set pipe_decode=no wait_key=no pipe_split=yes quit=yes confirmappend=no mark_old=no; "
+    terminal, theirs = pty.openpty()
+    with subprocess.Popen(
+        [
+            find_program(program),
+            "-n",
+            "-F",
+            "/dev/null",
+            "-f",
+            str(mailbox),
+            "-e",
+            settings + f'push "{keys}"',
+        ],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "TERM": "vt100", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"},
+        start_new_session=True,
+    ) as running:
+        os.close(theirs)
+        try:
+            while os.read(terminal, 65536):
+                pass
+        except OSError:
+            pass  # it has ended
+        finally:
+            os.close(terminal)
+        assert 0 == running.wait(20)
+
+    text = kept.read_text()
+    assert [f"Subject: {subject}" for subject in SUBJECTS] == [
+        line for line in text.splitlines() if line.startswith("Subject")
+    ]
+    assert 3 == text.count("Delivered-To: ann@example.test\n")
+    assert all("F" in flags for _, flags, _, _ in store.entries(MAILBOX))

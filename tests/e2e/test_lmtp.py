@@ -1,0 +1,121 @@
+"""
+LMTP both ways (RFC 2033): another server delivers into us, we deliver into another mail store.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.wire import Wire
+from tests.partners.accounts import Accounts
+from tests.partners.dovecot import Dovecot
+from tests.partners.postfix import Postfix
+from tests.partners.pymta import Pymta, next_hop
+from tests.partners.smtp_tools import smtp_source
+
+CONTENT = b"From: author@example.net\r\nSubject: hello\r\n\r\nhello\r\n"
+ANN, BOB = "ann@example.test", "bob@example.test"
+LMTP = {"name": "lmtp", "role": "lmtp"}
+
+
+@pytest.fixture
+def accounts(tmp_path: Path) -> Accounts:
+    made = Accounts(tmp_path / "pymta-0" / "data")
+    made.add(ANN, BOB)
+    return made
+
+
+def test_each_recipient_has_a_reply_after_the_content(
+    start_pymta: Callable[..., Pymta], accounts: Accounts
+) -> None:
+    server = start_pymta(listeners=[LMTP])
+
+    with Wire(server.ports["lmtp"], hello="") as client:
+        assert 500 == client.command("EHLO client.example.net")[0]
+        assert 250 == client.command("LHLO client.example.net")[0]
+        assert 250 == client.command("MAIL FROM:<author@example.net>")[0]
+        assert 250 == client.command(f"RCPT TO:<{ANN}>")[0]
+        assert 550 == client.command("RCPT TO:<nobody@example.test>")[0]
+        assert 550 == client.command("RCPT TO:<reader@example.org>")[0]
+        assert 250 == client.command(f"RCPT TO:<{BOB}>")[0]
+        assert 354 == client.command("DATA")[0]
+        client.send(CONTENT + b".\r\n")
+        assert [250, 250] == [client.reply()[0], client.reply()[0]]
+        assert 221 == client.command("QUIT")[0]
+
+    (message,) = accounts.wait(ANN)
+    assert b" with LMTP\n\tid " in message
+    accounts.wait(BOB)
+
+
+def test_postfix_delivers_into_us(
+    start_pymta: Callable[..., Pymta], start_postfix: Callable[..., Postfix], accounts: Accounts
+) -> None:
+    """
+    Postfix as the host in front: what exists arrives, what does not is refused to it and bounces there.
+    """
+    server = start_pymta(listeners=[LMTP])
+    postfix = start_postfix(Postfix, default_transport=f"lmtp:inet:127.0.0.1:{server.ports['lmtp']}")
+
+    with Wire(postfix.port) as client:
+        client.envelope(ANN, BOB, "nobody@example.test", parameters="BODY=8BITMIME")
+        assert 250 == client.data(CONTENT)[0]
+
+    (message,) = accounts.wait(ANN)
+    assert message.startswith(b"Return-Path: <author@example.net>\nDelivered-To: ann@example.test\n")
+    assert message.endswith(b"\n\nhello\n")
+    accounts.wait(BOB)
+    postfix.wait_log(r"to=<ann@example\.test>.*dsn=2\.0\.0, status=sent \(250 2\.0\.0 queued as")
+    postfix.wait_log(r"to=<nobody@example\.test>.*dsn=5\.1\.1, status=bounced")
+
+
+def test_we_deliver_into_dovecot(start_pymta: Callable[..., Pymta]) -> None:
+    """
+    Each recipient has its own outcome: who does not exist there is reported, the others get it.
+    """
+    with Dovecot(ANN, BOB) as dovecot:
+        server = start_pymta(
+            routes=[
+                next_hop(dovecot.port, "example.test", transport="lmtp"),
+                {"domain": "*", "transport": "discard"},
+            ]
+        )
+
+        with server.client() as client:
+            client.sendmail("author@example.net", [ANN, "nobody@example.test", BOB], CONTENT)
+
+        (message,) = dovecot.wait_messages(ANN)
+        assert message.endswith(b"\n\nhello\n")
+        dovecot.wait_messages(BOB)
+        server.wait_event("attempt", forward_path="nobody@example.test", outcome="failed")
+        server.wait_event("done", delivered=2, failed=1)
+
+
+def test_a_route_by_name_goes_before_the_directory(
+    start_pymta: Callable[..., Pymta], accounts: Accounts
+) -> None:
+    """
+    A domain of the directory whose mail a [[routes]] table gives to Dovecot: RCPT knows who exists, Dovecot keeps it.
+    """
+    with Dovecot(ANN) as dovecot:
+        server = start_pymta(routes=[next_hop(dovecot.port, "example.test", transport="lmtp")])
+
+        with server.client() as client:
+            client.sendmail("author@example.net", [ANN], CONTENT)
+
+        dovecot.wait_messages(ANN)
+        assert [] == accounts.messages(ANN)
+
+
+def test_five_hundred_messages_from_smtp_source_arrive_once(
+    start_pymta: Callable[..., Pymta], start_postfix: Callable[..., Postfix], accounts: Accounts
+) -> None:
+    """Postfix' load tool speaks LMTP too."""
+
+    server = start_pymta(listeners=[LMTP])
+
+    smtp_source(server.ports["lmtp"], 500, "-d", "-L", sessions=20, octets=2048, forward_path=ANN)
+
+    server.wait_events(500, "done", delivered=1)
+    assert 500 == len(accounts.messages(ANN))

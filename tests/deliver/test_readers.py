@@ -78,31 +78,47 @@ def test_we_read_the_flags_and_messages_that_dovecot_writes(tmp_path: Path, stor
 
 
 @pytest.mark.parametrize("program", ["mutt", "neomutt"])
-def test_a_reader_on_the_terminal_shows_all_and_what_it_marks_is_seen(
+def test_a_reader_on_the_terminal_shows_each_and_its_flags_are_read(
     tmp_path: Path, store: MaildirStore, program: str
 ) -> None:
     mailbox, kept = tmp_path / "mail" / MAILBOX, tmp_path / "kept"
-    keys = (
-        f"<tag-pattern>~A<enter><tag-prefix><pipe-message>cat >> {kept}<enter>"
-        "<tag-prefix><set-flag>!<sync-mailbox><quit>"
-    )
-    settings = "set pipe_decode=no wait_key=no pipe_split=yes quit=yes confirmappend=no mark_old=no; "
+
+    for subject in SUBJECTS:
+        keys = (
+            f"<limit>~s {subject}<enter><pipe-message>cat >> {kept}<enter><flag-message><sync-mailbox><quit>"
+        )
+        on_a_terminal(
+            [
+                find_program(program),
+                "-n",
+                "-F",
+                "/dev/null",
+                "-f",
+                str(mailbox),
+                "-e",
+                "set pipe_decode=no wait_key=no quit=yes mark_old=no",
+                "-e",
+                f'push "{keys}"',
+            ],
+            home=tmp_path,
+        )
+
+    text = kept.read_text()
+    shown = [line.removeprefix("Subject: ") for line in text.splitlines() if line.startswith("Subject")]
+    assert SUBJECTS == shown
+    assert 3 == text.count("Delivered-To: ann@example.test\n")
+    assert 3 == sum("F" in flags for _, flags, _, _ in store.entries(MAILBOX))
+
+
+def on_a_terminal(command: list[str], *, home: Path) -> None:
+    """Run a program that wants a screen, until it ends."""
     terminal, theirs = pty.openpty()
     with subprocess.Popen(
-        [
-            find_program(program),
-            "-n",
-            "-F",
-            "/dev/null",
-            "-f",
-            str(mailbox),
-            "-e",
-            settings + f'push "{keys}"',
-        ],
+        command,
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env={**os.environ, "TERM": "vt100", "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"},
+        env={**os.environ, "TERM": "vt100", "HOME": str(home), "LC_ALL": "C.UTF-8"},
         start_new_session=True,
     ) as running:
         os.close(theirs)
@@ -114,10 +130,3 @@ def test_a_reader_on_the_terminal_shows_all_and_what_it_marks_is_seen(
         finally:
             os.close(terminal)
         assert 0 == running.wait(20)
-
-    text = kept.read_text()
-    assert [f"Subject: {subject}" for subject in SUBJECTS] == [
-        line for line in text.splitlines() if line.startswith("Subject")
-    ]
-    assert 3 == text.count("Delivered-To: ann@example.test\n")
-    assert all("F" in flags for _, flags, _, _ in store.entries(MAILBOX))

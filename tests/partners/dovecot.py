@@ -133,21 +133,33 @@ class Dovecot:
 
 
 def doveadm(mailbox: Path, *arguments: str, stdin: bytes = b"") -> str:
-    """Run a command of doveadm(1) on a Maildir in place, without a server; what it prints."""
-    config = mailbox.parent / f"doveadm-{mailbox.name}.conf"
-    config.write_text(
-        f"log_path = /dev/stderr\nfirst_valid_uid = 0\nmail_uid = 0\nmail_gid = 0\nbase_dir = {mailbox.parent}\n"
-        f"mail_location = maildir:{mailbox}:INDEX=MEMORY\nssl = no\n"
-        "namespace inbox {\n inbox = yes\n separator = .\n}\n",
-        encoding="utf-8",
-    )
-    done = subprocess.run(
-        [find_program("doveadm"), "-c", str(config), *arguments],
-        input=stdin,
-        capture_output=True,
-        env={**os.environ, "USER": "nobody", "HOME": str(mailbox.parent)},
-    )
-    assert 0 == done.returncode, done.stderr.decode()
+    """
+    Run a command of doveadm(1) on a Maildir, without a server; what it prints.
+
+    Dovecot does not work as root: it gets a copy that is nobody's, which then takes the place of the Maildir.
+    """
+    nobody = pwd.getpwnam("nobody")
+    with tempfile.TemporaryDirectory(prefix="pymta-doveadm-") as name:
+        folder = Path(name)
+        shutil.copytree(mailbox, folder / "mail")
+        config = folder / "dovecot.conf"
+        config.write_text(
+            f"log_path = /dev/stderr\nfirst_valid_gid = 0\nmail_uid = {nobody.pw_uid}\nmail_gid = {nobody.pw_gid}\n"
+            f"base_dir = {folder}\nmail_location = maildir:{folder}/mail:INDEX=MEMORY\nssl = no\n"
+            "namespace inbox {\n inbox = yes\n separator = .\n}\n",
+            encoding="utf-8",
+        )
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, nobody.pw_uid, nobody.pw_gid)
+        done = subprocess.run(
+            [find_program("doveadm"), "-c", str(config), *arguments],
+            input=stdin,
+            capture_output=True,
+            env={**os.environ, "USER": "nobody", "HOME": name},
+        )
+        assert 0 == done.returncode, done.stderr.decode()
+        shutil.rmtree(mailbox)
+        shutil.copytree(folder / "mail", mailbox)
     return done.stdout.decode(errors="surrogateescape")
 
 

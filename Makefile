@@ -78,13 +78,20 @@ wheel: venv ## Build the abi3 wheel into dist/
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin build --release --strip --locked --out dist
 
 .PHONY: bench
-bench: partners develop floor ## Compare pymta, Postfix and the floor; tables and plots go to bench/out/
+bench: partners develop floor peers ## Compare pymta with other servers and a floor; tables and plots go to bench/out/
 	$(BIN)/python -m bench.relay
+	$(BIN)/python -m bench.relay --load pymta --scenario kept-open --rounds 2 --only pymta --only floor --only postfix
+	$(BIN)/python -m bench.aims
 	$(BIN)/python -m bench.keeping
 
 .PHONY: bench-quick
-bench-quick: partners develop floor ## The same with few messages: a look, not a figure
+bench-quick: partners develop floor peers ## The same with few messages: a look, not a figure
 	$(BIN)/python -m bench.relay --quick
+	$(BIN)/python -m bench.aims --quick
+
+.PHONY: peers
+peers: venv ## Fetch the servers that the bench compares with and that are not installed
+	@$(BIN)/python tools/bench_peers.py .peers
 
 .PHONY: floor
 floor: bench/floor/relay_floor

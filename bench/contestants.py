@@ -1,27 +1,44 @@
 """
 Who is compared: each a relay on loopback that passes all mail to one next hop, started for one measurement and ended.
 
-Not how they are measured (relay.py). Rule: all keep the same promise, that a message is on disk before its 250, and all
-have their data in the same file system.
+Not how they are measured (relay.py), and not those that have to be fetched first (fetched.py). Rule: each says what its 250
+promises, and all have their data in the same file system.
 """
 
+import importlib.metadata
 import os
 import pwd
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bench.processes import end, find_program, free_port, wait_listening
 
 HERE = Path(__file__).resolve().parent
+ROUNDS_MAX = 1000
+
+
+Promise = Literal["synced", "handed on", "memory"]
+"""What a 250 means: on this disk; at the next hop; nowhere that outlives a crash."""
 
 
 class Contestant(Protocol):
     """One relay."""
 
     name: str
+    promise: Promise
+    slower: int
+    """0 gets all messages of a scenario, another number that part of the slow ones."""
+    rounds_max: int
+    """Who is here for comparison only is measured less often."""
+    is_whole_cpu: bool
+    """Whether all of its processes stay below the one that was started, so that their time can be told."""
+
+    @property
+    def version(self) -> str:
+        """As its own people count."""
 
     def start(self, folder: Path, next_hop_port: int) -> tuple[int, int]:
         """Start it with its data in *folder* (empty, its own); its port and the process that all its others descend from."""
@@ -34,6 +51,11 @@ class Floor:
     """bench/floor: what only syncs and forwards."""
 
     name = "floor"
+    promise: Promise = "synced"
+    slower = 0
+    rounds_max = ROUNDS_MAX
+    is_whole_cpu = True
+    version = ""
 
     def __init__(self, program: Path = HERE / "floor" / "relay_floor", name: str = "floor") -> None:
         """Another *program* with the same arguments can be measured under another *name*."""
@@ -53,23 +75,38 @@ class Floor:
 class Pymta:
     """What this is all about, with every default on."""
 
-    name = "pymta"
+    promise: Promise = "synced"
+    slower = 0
+    rounds_max = ROUNDS_MAX
+    is_whole_cpu = True
+
+    def __init__(
+        self,
+        name: str = "pymta",
+        policy: str | None = "policy.py",
+        *,
+        tls: bool = False,
+        workers: int = 1,
+    ) -> None:
+        """With another *policy* (None: without any), STARTTLS on both sides, or several workers, under another *name*."""
+        self.name = name
+        self._policy = policy
+        self._tls = tls
+        self._workers = workers
+
+    @property
+    def version(self) -> str:
+        """With the commit that it was built from."""
+        command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=12"]
+        commit = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+        return f"{importlib.metadata.version('pymta-server')} {commit}".strip()
 
     def start(self, folder: Path, next_hop_port: int) -> tuple[int, int]:
-        port = free_port()
-        template = (HERE / "peers" / "pymta" / "pymta.toml").read_text(encoding="utf-8")
-        configuration = folder / "pymta.toml"
-        configuration.write_text(
-            _filled(
-                template,
-                folder=folder,
-                here=HERE / "peers" / "pymta",
-                port=port,
-                next_hop_port=next_hop_port,
-                http_port=free_port(),
-            ),
-            encoding="utf-8",
+        text, port = pymta_configuration(
+            folder, next_hop_port, policy=self._policy, tls=self._tls, workers=self._workers
         )
+        configuration = folder / "pymta.toml"
+        configuration.write_text(text, encoding="utf-8")
         self._output = (folder / "output").open("wb")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pymta", "serve", "--config", configuration],
@@ -92,6 +129,16 @@ class Postfix:
     """Debian's Postfix, see bench/peers/postfix."""
 
     name = "postfix"
+    promise: Promise = "synced"
+    slower = 1
+    rounds_max = ROUNDS_MAX
+    is_whole_cpu = True
+
+    @property
+    def version(self) -> str:
+        """From its own mouth."""
+        command = [find_program("postconf"), "-d", "-h", "mail_version"]
+        return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
     def start(self, folder: Path, next_hop_port: int) -> tuple[int, int]:
         port = free_port()
@@ -102,7 +149,7 @@ class Postfix:
         self._configuration = folder / "etc"
         for name in ("main.cf", "master.cf"):
             template = (HERE / "peers" / "postfix" / name).read_text(encoding="utf-8")
-            text = _filled(template, folder=folder, port=port, next_hop_port=next_hop_port)
+            text = filled(template, folder=folder, port=port, next_hop_port=next_hop_port)
             (self._configuration / name).write_text(text, encoding="utf-8")
         for name in ("dynamicmaps.cf", "postfix-files"):
             (self._configuration / name).symlink_to(Path("/etc/postfix") / name)
@@ -121,7 +168,7 @@ class Postfix:
 
 
 def available() -> dict[str, Contestant]:
-    """The contestants that can run here, by name: Postfix needs root, pymta its command."""
+    """The contestants that can run here and need nothing fetched, by name: Postfix needs root, pymta its command."""
     found: dict[str, Contestant] = {"floor": Floor()}
     if (HERE.parent / "python" / "pymta" / "cli" / "serve.py").exists():
         found["pymta"] = Pymta()
@@ -130,7 +177,45 @@ def available() -> dict[str, Contestant]:
     return found
 
 
-def _filled(template: str, **values: object) -> str:
+def pymta_configuration(
+    folder: Path, next_hop_port: int, *, policy: str | None = "policy.py", tls: bool = False, workers: int = 1
+) -> tuple[str, int]:
+    """The text of peers/pymta/pymta.toml filled in for data in *folder*, and the port that it is for."""
+    port = free_port()
+    peer = HERE / "peers" / "pymta"
+    text = filled(
+        (peer / "pymta.toml").read_text(encoding="utf-8"),
+        folder=folder,
+        policy="" if policy is None else f'script = "{peer / policy}"',
+        port=port,
+        next_hop_port=next_hop_port,
+        http_port=free_port(),
+        workers=workers,
+        tls=_secured(folder) if tls else "",
+    )
+    return text, port
+
+
+def filled(template: str, **values: object) -> str:
+    """*template* with its {names} filled in."""
     for name, value in values.items():
         template = template.replace("{" + name + "}", str(value))
     return template
+
+
+def _secured(folder: Path) -> str:
+    """A key and a certificate in *folder*, and the options of a listener that offers STARTTLS with them."""
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ]
+    command += ["-keyout", str(key), "-out", str(certificate), "-days", "2", "-subj", "/CN=pymta.test"]
+    subprocess.run(command, check=True, capture_output=True)
+    return f'tls = "starttls"\ncertificate_file = "{certificate}"\nkey_file = "{key}"'

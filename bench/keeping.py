@@ -17,43 +17,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
-from rich.console import Console
 from rich.progress import Progress, track
-from rich.table import Table
 
 from bench import report
+from bench.contestants import Pymta, pymta_configuration
 from bench.deep import SWALLOWING, fill
 from bench.processes import (
     end,
     find_program,
-    free_port,
     memory_octets,
     memory_octets_max,
     wait_for,
 )
 from bench.relay import OUT, SmtpSink, wait_all_arrived
+from bench.report import Line
 
 HERE = Path(__file__).resolve().parent
 LARGE_COUNT, LARGE_OCTETS = 20, 50_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One figure and what it should be."""
-
-    what: str
-    figure: str
-    aim: str
-    holds: bool | None
-    """None where there is no aim."""
-
-    def cells(self) -> tuple[str, str, str, str]:
-        """As a table has it."""
-        return self.what, self.figure, self.aim, {True: "yes", False: "no", None: ""}[self.holds]
 
 
 class Server:
@@ -64,16 +47,7 @@ class Server:
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.folder = folder
-        self.port = free_port()
-        template = (HERE / "peers" / "pymta" / "pymta.toml").read_text(encoding="utf-8")
-        for name, value in {
-            "folder": folder,
-            "here": HERE / "peers" / "pymta",
-            "port": self.port,
-            "next_hop_port": next_hop_port,
-            "http_port": free_port(),
-        }.items():
-            template = template.replace("{" + name + "}", str(value))
+        template, self.port = pymta_configuration(folder, next_hop_port)
         route = f'[[routes]]\ndomain = "{SWALLOWING}"\nnext_hops = ["127.0.0.1:{swallowing_port}"]\n'
         (folder / "pymta.toml").write_text(f"{template}\n{route}\n{extra}", encoding="utf-8")
 
@@ -301,8 +275,7 @@ def main(quick: bool, names: tuple[str, ...], folder: Path | None, out: Path) ->
     """Measure, print a table, keep it in *out*."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    table = Table("what", "figure", "aim", "met", title="what it costs to keep things")
-    text = ["| what | figure | aim | met |", "|---|---|---|---|"]
+    lines = []
     with tempfile.TemporaryDirectory(prefix="pymta-bench-", dir=folder) as data:
         Path(data).chmod(0o755)
         where = report.machine(Path(data))
@@ -312,12 +285,11 @@ def main(quick: bool, names: tuple[str, ...], folder: Path | None, out: Path) ->
             place.chmod(0o755)
             for line in SCENARIOS[name](place, 10 if quick else 1):
                 click.echo(": ".join(line.cells()[:2]), err=True)
-                table.add_row(*line.cells())
-                text.append("| " + " | ".join(line.cells()) + " |")
+                lines.append(line)
             shutil.rmtree(place)
-    Console(width=None if sys.stdout.isatty() else 100).print(table)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "keeping.md").write_text("\n".join(["# keeping", "", where, "", *text, ""]), encoding="utf-8")
+    report.write_lines(
+        out, "keeping", "what it costs to keep things", lines, f"{where}; pymta {Pymta().version}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 """
-How fast mail is relayed: pymta beside the floor and Postfix, in one run, round by round.
+How fast mail is relayed: pymta beside the floor, Postfix and others that are there, in one run, round by round.
 
     python -m bench.relay [--quick] [--rounds N] [--scenario NAME] [--only NAME] [--load pymta]
 
@@ -24,6 +24,7 @@ import click
 
 from bench import report
 from bench.contestants import Contestant, Floor, available
+from bench.fetched import fetched
 from bench.processes import cpu_s, end, find_program, free_port, memory_octets_max, wait_for, wait_listening
 
 OUT = Path(__file__).resolve().parent / "out"
@@ -31,6 +32,7 @@ LOAD_S_MAX = 600
 STALL_S_MAX = 30
 QUICK_SHARE = 8
 PYMTA = (sys.executable, "-m", "pymta")
+TLS = ("--tls", "starttls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Scenario:
     name: str
     title: str
     count: int
-    """Messages in one round; Postfix, which is slower, gets `slow_count`."""
+    """Messages in one round; who is slower gets a part of `slow_count`."""
     slow_count: int
     octets: int
     sessions: int
@@ -85,13 +87,21 @@ class SmtpSink:
 class PymtaSink(SmtpSink):
     """`pymta sink` in its place."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, tls: bool = False) -> None:
         self.port = free_port()
         self._counter = folder / "sink"
         self._errors = (folder / "sink-errors").open("wb")
         with self._counter.open("wb") as stream:
             self._process = subprocess.Popen(
-                [*PYMTA, "sink", f"127.0.0.1:{self.port}", "--json", "--every", "0.02"],
+                [
+                    *PYMTA,
+                    "sink",
+                    f"127.0.0.1:{self.port}",
+                    "--json",
+                    "--every",
+                    "0.02",
+                    *(TLS if tls else ()),
+                ],
                 stdout=stream,
                 stderr=self._errors,
             )
@@ -110,9 +120,10 @@ class PymtaSink(SmtpSink):
 
 def load_command(load: str, scenario: Scenario, count: int, port: int) -> list[str]:
     """The command that sends one round's messages."""
-    if load == "pymta":
+    if load != "postfix":
         command = [*PYMTA, "load", f"127.0.0.1:{port}", "--messages", str(count)]
         command += ["--connections", str(scenario.sessions), "--size", str(scenario.octets), "--json"]
+        command += TLS if load == "pymta-tls" else ()
         return command if scenario.keeps_open else [*command, "--messages-per-connection", "1"]
     command = [find_program("smtp-source"), "-s", str(scenario.sessions), "-m", str(count)]
     command += ["-l", str(scenario.octets), "-f", "author@example.test", "-t", "reader@example.test"]
@@ -138,7 +149,7 @@ def measure(
     """Start the contestant and its sink, send *count* messages through, and end both."""
     folder.mkdir()
     folder.chmod(0o755)  # Postfix's daemons must get through
-    sink = PymtaSink(folder) if load == "pymta" else SmtpSink(folder)
+    sink = SmtpSink(folder) if load == "postfix" else PymtaSink(folder, tls=load == "pymta-tls")
     data = folder / "data-of-one"
     data.mkdir()
     port, pid = contestant.start(data, sink.port)
@@ -160,12 +171,13 @@ def measure(
         took_s = time.perf_counter() - began
         return report.Measurement(
             contestant=contestant.name,
+            promise=contestant.promise,
             scenario=scenario.name,
             round=number,
             messages=count,
             took_s=took_s,
             accepted_s=accepted_s,
-            cpu_s=cpu_s(pid) - cpu_before_s,
+            cpu_s=cpu_s(pid) - cpu_before_s if contestant.is_whole_cpu else 0.0,
             memory_octets_max=memory_octets_max(pid),
             surplus=sink.count() - count,
         )
@@ -189,7 +201,10 @@ def run(
     for scenario, number in itertools.product(scenarios, range(rounds)):
         turn = number % len(contestants)
         for contestant in contestants[turn:] + contestants[:turn]:
-            count = (scenario.slow_count if contestant.name == "postfix" else scenario.count) // share
+            if number >= contestant.rounds_max:
+                continue
+            slower = contestant.slower
+            count = (scenario.slow_count // slower if slower else scenario.count) // share
             measured = measure(
                 number,
                 contestant,
@@ -208,12 +223,12 @@ def run(
 
 
 @click.command(help=__doc__)
-@click.option("--rounds", default=5, show_default=True, help="How often each is measured.")
+@click.option("--rounds", default=4, show_default=True, help="How often each is measured.")
 @click.option(
     "--quick", is_flag=True, help="Two rounds with an eighth of the messages: a look, not a figure."
 )
 @click.option("--scenario", "names", multiple=True, type=click.Choice(list(SCENARIOS)), help="Only this one.")
-@click.option("--only", multiple=True, help="Only this contestant: pymta, floor, postfix.")
+@click.option("--only", multiple=True, help="Only this contestant: pymta, floor, postfix ...")
 @click.option(
     "--floor",
     "other_floor",
@@ -242,7 +257,7 @@ def main(
 ) -> None:
     """Measure, print a table, keep it in *out*."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # what was started is ended
-    found = available()
+    found = {**available(), **fetched()}
     if other_floor is not None:
         found["reference"] = Floor(other_floor.resolve(), "reference")
     unknown = set(only) - set(found)
@@ -261,8 +276,15 @@ def main(
             load=load,
         )
         machine = report.machine(Path(data))
+    versions = ", ".join(f"{c.name} {c.version}" for c in contestants if c.version)
     titles = {scenario.name: scenario.title for scenario in scenarios}
-    report.write(out, "relay" if load == "postfix" else "relay-own-load", titles, measurements, machine)
+    report.write(
+        out,
+        "relay" if load == "postfix" else "relay-own-load",
+        titles,
+        measurements,
+        f"{machine}; {versions}",
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """
 What was measured, for reading: a table on the terminal, and in a folder the same as markdown, JSON and a plot (SVG).
 
-Not a judge: it shows medians, spread and ratios to the floor and to Postfix, and has no opinion.
+Not a judge: it shows medians, spread and ratios to the floor and to Postfix, and has no opinion but for aims that are written
+down.
 """
 
 import json
@@ -15,7 +16,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-COLUMNS = ("relay", "messages/s", "lowest-highest", "of the floor", "x Postfix", "cpu us each", "memory MiB")
+COLUMNS = (
+    "relay",
+    "at its 250",
+    "messages/s",
+    "lowest-highest",
+    "accepted/s",
+    "of the floor",
+    "x Postfix",
+    "cpu us each",
+    "memory MiB",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,8 @@ class Measurement:
     memory_octets_max: int
     surplus: int
     """Messages that the sink had more than were sent: duplicates."""
+    promise: str = "synced"
+    """What a 250 means (contestants.Promise)."""
 
     @property
     def per_s(self) -> float:
@@ -59,18 +72,51 @@ class Row:
     cpu_us_each: float
     memory_octets_max: int
     surplus: int
+    promise: str
+    accepted_per_s: float
 
     def cells(self) -> tuple[str, ...]:
         """The row as COLUMNS has it."""
         return (
             self.contestant + (f" ({self.surplus} duplicates)" if self.surplus else ""),
+            self.promise,
             f"{self.per_s:,.0f}",
             f"{self.per_s_lowest:,.0f}-{self.per_s_highest:,.0f}",
+            f"{self.accepted_per_s:,.0f}",
             "" if self.of_floor is None else f"{self.of_floor:.2f}",
             "" if self.times_postfix is None else f"{self.times_postfix:.1f}",
-            f"{self.cpu_us_each:,.0f}",
+            f"{self.cpu_us_each:,.0f}" if self.cpu_us_each else "",
             f"{self.memory_octets_max / 2**20:,.0f}",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One figure and what it should be."""
+
+    what: str
+    figure: str
+    aim: str
+    holds: bool | None
+    """None where there is no aim."""
+
+    def cells(self) -> tuple[str, str, str, str]:
+        """As a table has it."""
+        return self.what, self.figure, self.aim, {True: "yes", False: "no", None: ""}[self.holds]
+
+
+def write_lines(out: Path, name: str, title: str, lines: list[Line], where: str) -> None:
+    """Show single figures with their aims, and write *name*.md and .json into *out*."""
+    out.mkdir(parents=True, exist_ok=True)
+    table = Table("what", "figure", "aim", "met", title=title)
+    text = [f"# {name}", "", where, "", "| what | figure | aim | met |", "|---|---|---|---|"]
+    for line in lines:
+        table.add_row(*line.cells())
+        text.append("| " + " | ".join(line.cells()) + " |")
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    (out / f"{name}.md").write_text("\n".join([*text, ""]), encoding="utf-8")
+    kept = {"where": where, "lines": [asdict(line) for line in lines]}
+    (out / f"{name}.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
 def rows(scenario: str, measurements: list[Measurement]) -> list[Row]:
@@ -99,6 +145,8 @@ def rows(scenario: str, measurements: list[Measurement]) -> list[Row]:
             cpu_us_each=statistics.median(m.cpu_us_each for m in group),
             memory_octets_max=max(m.memory_octets_max for m in group),
             surplus=sum(m.surplus for m in group),
+            promise=group[0].promise,
+            accepted_per_s=statistics.median(m.messages / m.accepted_s for m in group),
         )
         for name, group in of_each.items()
     ]
@@ -148,8 +196,18 @@ def write(out: Path, name: str, titles: dict[str, str], measurements: list[Measu
 
 # ---- the plot ------------------------------------------------------------------------------------------------------
 
-BAR, GAP, LEFT, WIDTH = 18, 6, 110, 760
-COLOURS = {"floor": "#9aa5b1", "reference": "#c3cbd4", "pymta": "#2f6fb3", "postfix": "#c98a2b"}
+BAR, GAP, LEFT, WIDTH = 18, 6, 150, 760
+COLOURS = {
+    "floor": "#9aa5b1",
+    "reference": "#c3cbd4",
+    "pymta": "#2f6fb3",
+    "postfix": "#c98a2b",
+    "exim": "#6b8e4e",
+    "opensmtpd": "#b5651d",
+    "opensmtpd-memory": "#d9b48f",
+    "haraka": "#8e6bb3",
+    "aiosmtpd": "#b36b8e",
+}
 
 
 def plot(titles: dict[str, str], tables: dict[str, list[Row]]) -> str:

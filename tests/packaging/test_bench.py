@@ -9,10 +9,13 @@ from pathlib import Path
 import pytest
 
 from bench import report
-from bench.contestants import Floor
+from bench.aims import sync_median_ms
+from bench.contestants import Floor, pymta_configuration
 from bench.processes import cpu_s
 from bench.relay import Scenario, measure
 from bench.report import Measurement, rows
+from pymta.config.load import load_text
+from pymta.policy.loader import load_script
 from tests.partners.ports import free_port
 from tests.partners.program import Program
 from tests.partners.smtp_tools import Sink, swaks
@@ -103,5 +106,29 @@ def test_the_table_shows_medians_and_ratios(tmp_path: Path) -> None:
     assert (700, 850) == (round(made[1].per_s_lowest), round(made[1].per_s_highest))
     assert made[0].of_floor is None
     assert 9 == len(json.loads((tmp_path / "relay.json").read_text())["measurements"])
-    assert "| pymta | 800 | 700-850 | 0.80 | 8.5 | 100 | 1 |" in (tmp_path / "relay.md").read_text()
+    assert (
+        "| pymta | synced | 800 | 700-850 | 2,000 | 0.80 | 8.5 | 100 | 1 |"
+        in (tmp_path / "relay.md").read_text()
+    )
     assert (tmp_path / "relay.svg").read_text().startswith("<svg ")
+
+
+@pytest.mark.parametrize("policy", [None, "policy.py", "dkim_policy.py"])
+def test_the_configuration_that_is_measured_can_be_used(tmp_path: Path, policy: str | None) -> None:
+    """With each policy, in the clear and with TLS, for one worker and several; nothing is left in braces."""
+    for tls, workers in ((False, 1), (True, 2)):
+        text, port = pymta_configuration(tmp_path, 25, policy=policy, tls=tls, workers=workers)
+        settings = load_text(text, base=tmp_path).settings
+
+        assert "{" not in text.partition("[server]")[2]
+        assert port == settings.listeners[0].address.port
+        assert workers == settings.server.workers
+        assert (settings.listeners[0].tls == "starttls") is tls
+        if settings.policy.script is not None:
+            assert [] == list(load_script(settings.policy.script).warnings)
+
+
+def test_a_sync_takes_time(tmp_path: Path) -> None:
+    """What latencies are told in is more than nothing, and its file goes."""
+    assert 0 < sync_median_ms(tmp_path)
+    assert [] == list(tmp_path.iterdir())

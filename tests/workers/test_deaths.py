@@ -13,8 +13,8 @@ from random import Random
 import pytest
 
 from pymta.runtime.restarts import FAILURES_MAX, STEADY_S, WAIT_S_MAX, Restarts
-from tests.crash.arrivals import Hop
-from tests.crash.swarm import Sent, Swarm
+from pymta.selfcheck.swarm import Sent, Swarm
+from tests.crash.hop import Hop
 from tests.partners.pymta import Pymta, next_hop
 from tests.partners.smtp_tools import Sink
 from tests.partners.waiting import wait_until

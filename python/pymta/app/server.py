@@ -15,6 +15,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pymta._core import Spool
 from pymta.accept.descriptors import Descriptors
@@ -24,6 +25,7 @@ from pymta.accept.listener import Listener
 from pymta.accept.submission import Submission
 from pymta.app.directory import DirectoryDomains, open_directory, open_lookup, open_srs
 from pymta.app.leftover import ByRound, LeftOver
+from pymta.app.together import SharedGuard, SharedRates, Tell
 from pymta.auth.guard import Guard
 from pymta.auth.login import Logins
 from pymta.auth.verifier import Verifier
@@ -83,6 +85,7 @@ class Server:
         place: shards.Place = shards.ALONE,
         bound: Sequence[socket.socket] | None = None,
         board: Board | None = None,
+        tell: Tell | None = None,
     ) -> None:
         """
         Args:
@@ -94,10 +97,12 @@ class Server:
             place: Which of several workers it is.
             bound: The listening sockets in the order of the listeners; None: they are made here.
             board: Where the workers count clients' connections together.
+            tell: Tells the other workers what has to be counted by all.
         """
         self.settings = settings
         self._place = place
         self._bound = bound
+        self._tell = tell
         self.left_over: list[LeftOver] = []
         self.log = log
         self.metrics = metrics
@@ -142,10 +147,14 @@ class Server:
         self._srs = open_srs(settings, now_ms=self.clock.now_ms)
         self.directory = open_directory(settings, self._lookup, self._srs)
         self._descriptors = Descriptors(open_files.open_files_max(), in_use=open_files.in_use, log=self.log)
-        self.guard = Guard(settings.auth)
+        self.guard = Guard(settings.auth) if self._tell is None else SharedGuard(settings.auth, self._tell)
         self.verifier = Verifier(settings.auth, self.directory, on_trouble=self.log.trouble)
         self.logins = Logins(settings.auth, self.directory, self.verifier, self.guard)
-        self.rates = Rates(settings.submission, now_ms=self.clock.now_ms)
+        self.rates = (
+            Rates(settings.submission, now_ms=self.clock.now_ms)
+            if self._tell is None
+            else SharedRates(settings.submission, now_ms=self.clock.now_ms, tell=self._tell)
+        )
         hostname = settings.server.hostname.name
         self.intake = Intake(
             self.spool,
@@ -438,6 +447,12 @@ class Server:
         except PymtaError as error:  # a certificate is often replaced in two steps: the next look may succeed
             self.log.emit(Trouble(what="certificate not reloaded", error=str(error)))
         self._loop.call_later(CERTIFICATES_EVERY_S, self._watch_certificates)
+
+    def told(self, what: str, arguments: tuple[Any, ...]) -> None:
+        """Another worker has counted something for all."""
+        for part in (self.guard, self.rates):
+            if isinstance(part, SharedGuard | SharedRates):
+                part.told(what, arguments)
 
     def spool_stats(self) -> dict[str, int]:
         """`Spool.stats`, added up where shards of workers that were are drained."""

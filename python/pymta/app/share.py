@@ -28,6 +28,7 @@ def share_of(settings: Settings, place: Place) -> Settings:
     memory_octets_max = max(part(spool.memory_octets_max), spool.spill_octets)
     return msgspec.structs.replace(
         settings,
+        auth=msgspec.structs.replace(settings.auth, verifying_max=part(settings.auth.verifying_max)),
         delivery=msgspec.structs.replace(
             delivery,
             connections_max=part(delivery.connections_max),

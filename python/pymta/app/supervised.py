@@ -38,6 +38,7 @@ class Supervised:
             started again.
         assignment: Makes what it is told; asked anew at each start.
         log: Gets its lines, and what is said about it.
+        tell_others: Called with what it wants all others to know.
         on_gone: Called each time its process has ended.
         on_given_up: Called when it has died too often.
     """
@@ -49,6 +50,7 @@ class Supervised:
         *,
         assignment: Callable[[int, Sequence[socket.socket]], Assignment],
         log: Log,
+        tell_others: Callable[["Supervised", str, tuple[Any, ...]], None],
         on_gone: Callable[["Supervised"], None],
         on_given_up: Callable[["Supervised"], None],
     ) -> None:
@@ -59,6 +61,7 @@ class Supervised:
         self._sockets = list(sockets)
         self._assignment = assignment
         self._log = log
+        self._tell_others = tell_others
         self._on_gone = on_gone
         self._on_given_up = on_given_up
         self._child: Child | None = None
@@ -177,6 +180,15 @@ class Supervised:
         why = self._pulse.why_not_ready if self._pulse is not None else None
         return None if why is None else f"{self.name}: {why}"
 
+    def tell(self, what: str, arguments: tuple[Any, ...]) -> None:
+        """Let it know what another worker counted; without effect while it is not running."""
+        if self._child is not None and self.state == "running":
+            self._spawn(self._told(self._child, what, arguments))
+
+    async def _told(self, child: Child, what: str, arguments: tuple[Any, ...]) -> None:
+        with contextlib.suppress(ChannelLost, Declined):
+            await child.channel.ask("told", what, arguments, wait_s_max=PULSE_WAIT_S_MAX)
+
     async def feel_pulse(self) -> None:
         """Ask for its numbers now."""
         if self._child is None or self.state != "running":
@@ -204,7 +216,10 @@ class Supervised:
             await asyncio.sleep(PULSE_S)
 
     async def _answer(self, question: str, arguments: tuple[Any, ...]) -> Any:
-        assert question == "started", "the only thing that a worker ever says unasked"
+        if question == "tell others":
+            self._tell_others(self, *arguments)
+            return
+        assert question == "started", "the only other thing that a worker ever says unasked"
         (failure,) = arguments
         if not failure:
             self.state = "running"

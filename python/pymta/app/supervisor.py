@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pymta.accept.listener import Listener
 from pymta.admin.control_server import ControlServer
@@ -133,6 +134,7 @@ class Supervisor:
                     mine,
                     assignment=self._assignment,
                     log=self._log,
+                    tell_others=self._tell_others,
                     on_gone=lambda worker: self._board.clear(worker.number - 1),
                     on_given_up=self._on_given_up,
                 )
@@ -221,6 +223,11 @@ class Supervisor:
 
     def _on_reload(self) -> None:
         self._everyone.reload_soon(by="signal")
+
+    def _tell_others(self, teller: Supervised, what: str, arguments: tuple[Any, ...]) -> None:
+        for worker in self._workers:
+            if worker is not teller:
+                worker.tell(what, arguments)
 
     def _on_given_up(self, worker: Supervised) -> None:
         if all(one.state == "given up" for one in self._workers):

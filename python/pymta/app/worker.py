@@ -28,9 +28,12 @@ from pymta.observe.metrics import Metrics
 from pymta.observe.trace import Trace
 from pymta.runtime import lag, loop, memory, open_files
 from pymta.runtime.board import Board
-from pymta.runtime.channel import Channel, ChannelLost, read_first
+from pymta.runtime.channel import Channel, ChannelLost, Declined, read_first
 
 ANSWER_S_MAX = 10.0
+
+# What waits to be told to the others; more would be a flood that no limit needs to know of.
+TELLING_MAX = 1_000
 
 
 class _Worker:
@@ -51,7 +54,10 @@ class _Worker:
             place=assignment.place,
             bound=[socket.socket(fileno=fd) for fd in assignment.listening_fds],
             board=Board(assignment.board_fd, rows=assignment.place.count, row=assignment.place.number - 1),
+            tell=self._tell,
         )
+        self._channel: Channel | None = None
+        self._telling: set[asyncio.Task[None]] = set()
         self._control = ServerAnswers(self._server, version=assignment.version)
 
     async def main(self) -> int:
@@ -63,7 +69,9 @@ class _Worker:
         for ignored in (signal.SIGHUP, signal.SIGINT, signal.SIGPIPE):
             signal.signal(ignored, signal.SIG_IGN)
         stop_lag = lag.watch(running, self._metrics.loop_late_s.observe)
-        channel = Channel(self._end, handle=self._answer, on_lost=lambda: self._stop("supervisor gone"))
+        channel = self._channel = Channel(
+            self._end, handle=self._answer, on_lost=lambda: self._stop("supervisor gone")
+        )
         await channel.start()
         failure = ""
         try:
@@ -94,11 +102,26 @@ class _Worker:
             self._log.emit(Admin(action="stopping", detail=why, by="supervisor"))
             self._stop_asked.set()
 
+    # ---- what the others are told
+
+    def _tell(self, what: str, *arguments: Any) -> None:
+        if len(self._telling) < TELLING_MAX:
+            task = asyncio.get_running_loop().create_task(self._tell_others(what, arguments))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+    async def _tell_others(self, what: str, arguments: tuple[Any, ...]) -> None:
+        if self._channel is not None:
+            with contextlib.suppress(ChannelLost, Declined):
+                await self._channel.ask("tell others", what, arguments, wait_s_max=ANSWER_S_MAX)
+
     # ---- what the supervisor asks
 
     async def _answer(self, question: str, arguments: tuple[Any, ...]) -> Any:
         control = self._control
         match question:
+            case "told":
+                return self._server.told(*arguments)
             case "pulse":
                 return self._pulse()
             case "status":

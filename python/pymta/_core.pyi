@@ -448,6 +448,10 @@ class Spool:
     def writer(self) -> ContentWriter: ...
     def admission(self, now_ms: int) -> Literal["ok", "full", "slow", "broken"]:
         """Whether new mail may be accepted now: "full" → 452 4.3.1, "slow" and "broken" → 451 4.3.0."""
+    def gather(self) -> None:
+        """Commits wait for `write_gathered` from now on, so that those of one turn of the loop share one sync."""
+    def write_gathered(self) -> None:
+        """Begin to write what was gathered. Without `gather` the writer begins by itself."""
     def completions(self) -> list[tuple[int, str | SpoolError]]:
         """The commits that ended since the last call, as (token, spool id or error)."""
     def take_due(self, now_ms: int, count_max: int, active_per_group_max: int) -> list[QueuedMessage]:

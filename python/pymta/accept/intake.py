@@ -87,6 +87,7 @@ class Intake:
         self._loop = asyncio.get_running_loop()
         self._pending: dict[int, _Pending] = {}
         self._late_count = 0
+        self._gathering = False
         self._injecting: dict[int, asyncio.Future[str]] = {}
 
     @property
@@ -195,11 +196,28 @@ class Intake:
             lmtp=view.listener.role == "lmtp",
         )
         held = is_held or action == "hold"
+        self._gather()
         token = message.commit(
             now_ms, due_ms=None if held else now_ms, annotations=conversation.policy.annotate(view, seen)
         )
         self._pending[token] = _Pending(conversation, message, began_s, held)
         conversation.committing(token)
+
+    def _gather(self) -> None:
+        """
+        Let the messages that end in this turn of the loop share one sync.
+
+        Else the first of them would start one of its own, and twice as many syncs cost a sixth of all processor time
+        (4 KiB over 20 connections: 132 µs a message against 110).
+        """
+        if not self._gathering:
+            self._gathering = True
+            self._spool.gather()
+            self._loop.call_soon(self._write_gathered)
+
+    def _write_gathered(self) -> None:
+        self._gathering = False
+        self._spool.write_gathered()
 
     def _discard(
         self, conversation: "Conversation", message: IncomingMessage, verdict: Verdict | None, began_s: float

@@ -336,6 +336,14 @@ impl PySpool {
         let _ = rustix::io::read(&*self.wake, &mut count);
     }
 
+    fn gather(&self) {
+        self.spool.gather();
+    }
+
+    fn write_gathered(&self) {
+        self.spool.write_gathered();
+    }
+
     fn writer(&self) -> PyContentWriter {
         PyContentWriter::of(self.spool.writer())
     }

@@ -528,6 +528,7 @@ fn take_batch(shared: &Shared, items: &mut Vec<(Item, usize)>) {
         octets += next.1;
         items.push(next);
     }
+    inbox.is_due = !inbox.items.is_empty();
 }
 
 /// The chunks of a body that will not be committed no longer keep their segments.

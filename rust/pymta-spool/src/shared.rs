@@ -35,7 +35,19 @@ pub(crate) struct Inbox {
     /// Commits among them.
     pub(crate) commit_count: usize,
     pub(crate) is_closing: bool,
+    /// More is about to come: the next batch begins with `write_gathered`.
+    pub(crate) is_gathering: bool,
+    /// A batch is to begin, even if more is being gathered by the time the writer looks. Only the writer, taking one,
+    /// makes it false: whoever made it true may have been the last to ring.
+    pub(crate) is_due: bool,
     pub(crate) waiting: Waiting,
+}
+
+impl Inbox {
+    /// Whether there is no reason to begin a batch.
+    pub(crate) fn is_quiet(&self) -> bool {
+        !(self.is_due || self.is_closing)
+    }
 }
 
 /// What the writer's thread sleeps for. While it works it looks again by itself, which saves a system call an item.
@@ -218,12 +230,29 @@ impl Shared {
         let is_commit = matches!(item, Item::Commit(_));
         inbox.commit_count += usize::from(is_commit);
         inbox.items.push_back((item, octets));
+        inbox.is_due |= !inbox.is_gathering;
         let wakes = match inbox.waiting {
+            _ if inbox.is_gathering => false,
             Waiting::Nothing => false,
             Waiting::Anything => true,
             Waiting::Commit => is_commit,
         };
         if wakes {
+            inbox.waiting = Waiting::Nothing;
+            self.inbox_filled.notify_one();
+        }
+    }
+
+    /// From now on what is pushed waits for `write_gathered`.
+    pub(crate) fn gather(&self) {
+        lock(&self.inbox).is_gathering = true;
+    }
+
+    pub(crate) fn write_gathered(&self) {
+        let mut inbox = lock(&self.inbox);
+        inbox.is_gathering = false;
+        inbox.is_due = !inbox.items.is_empty();
+        if inbox.waiting != Waiting::Nothing && inbox.is_due {
             inbox.waiting = Waiting::Nothing;
             self.inbox_filled.notify_one();
         }

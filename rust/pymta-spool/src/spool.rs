@@ -207,6 +207,17 @@ impl Spool {
         ContentWriter::new(self.shared.clone())
     }
 
+    /// What is committed from now on waits for `write_gathered`, so that messages that end at nearly the same time
+    /// share one sync from the start and the first of them does not get one of its own.
+    pub fn gather(&self) {
+        self.shared.gather();
+    }
+
+    /// Begins to write what was gathered. Without `gather`, the writer begins by itself.
+    pub fn write_gathered(&self) {
+        self.shared.write_gathered();
+    }
+
     /// The commits that ended since the last call.
     pub fn completions(&self) -> Vec<Completion> {
         self.shared.take_completions()

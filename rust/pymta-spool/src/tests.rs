@@ -2,6 +2,7 @@
 
 #![allow(clippy::cast_possible_truncation)] // small numbers of tests
 
+mod gathering;
 mod memory;
 mod space_and_damage;
 

@@ -71,16 +71,16 @@ fn run_writer(shared: &Shared, log: &Mutex<Log>) {
 /// Sleeps until there is something to write.
 fn wait_for_work(shared: &Shared, is_busy: bool, had_commits: bool) {
     let mut inbox = lock(&shared.inbox);
-    if inbox.items.is_empty() && !inbox.is_closing && !is_busy {
+    if inbox.is_quiet() && !is_busy {
         inbox.waiting = Waiting::Anything;
         // A log that could not be written is tried again also if nobody asks.
         let timeout = Duration::from_millis(match shared.health() {
             Health::Good => 3_600_000,
             Health::Full | Health::Broken => RETRY_PAUSE_MS,
         });
-        let waited = shared.inbox_filled.wait_timeout_while(inbox, timeout, |inbox| {
-            inbox.items.is_empty() && !inbox.is_closing
-        });
+        let waited = shared
+            .inbox_filled
+            .wait_timeout_while(inbox, timeout, |inbox| inbox.is_quiet());
         inbox = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
     }
     // While mail flows the next commit is never far: records that nobody waits for share its sync.

@@ -492,11 +492,15 @@ class Spool:
         self,
         *,
         state: str | None = None,
-        group: str | None = None,
+        domain: str | None = None,
         after: str | None = None,
         count_max: int = 100,
     ) -> list[tuple[str, str, str, int, int, int, int]]:
-        """Rows (id, state, group, due_ms, spooled_at_ms, attempts, size_octets) in order of id, after *after*."""
+        """
+        Rows (id, state, group, due_ms, spooled_at_ms, attempts, size_octets) in order of id, after *after*.
+
+        With *domain*, those of that group, and those with several recipients, of which one may be there.
+        """
     def stats(self) -> dict[str, int]:
         """incoming, active, deferred, hold, corrupt (messages); segments, disk_octets, live_octets, index_octets, commits, commit_batches, pending_octets."""
     def close(self) -> None:

@@ -82,7 +82,7 @@ class QueueQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     state: MessageState | None = None
     domain: str | None = None
-    """The domain of the first recipient that is still to be tried."""
+    """Of a recipient that is still to be tried."""
     after: str | None = None
     """Only those after this spool id: the next page."""
     count_max: int = 100

@@ -58,16 +58,16 @@ class SpoolControl:
         self._now_ms = now_ms
         self._wake = wake
 
-    def list_messages(self, query: QueueQuery) -> list[QueueRow]:
+    async def list_messages(self, query: QueueQuery) -> list[QueueRow]:
         """At most `query.count_max` messages, with reverse-path and recipients read from the spool."""
-        rows = self._spool.list(
-            state=query.state,
-            group=query.domain.lower() if query.domain is not None else None,
-            after=query.after,
-            count_max=max(1, min(query.count_max, _ROWS_MAX)),
-        )
         suspended = dict(self._spool.suspended(self._now_ms()))
-        return [self._row(row, suspended) for row in rows]
+        found: list[QueueRow] = []
+        count_max = max(1, min(query.count_max, _ROWS_MAX))
+        async for row in self._rows(query.domain, state=query.state, after=query.after):
+            found.append(self._row(row, suspended))
+            if len(found) == count_max:
+                break
+        return found
 
     def show(self, spool_id: str) -> MessageDetail | None:
         """All about one message but its content."""
@@ -101,7 +101,7 @@ class SpoolControl:
         done = 0
         refused: list[str] = []
         async for spool_id in self._selected(selection):
-            if self._act_on(action, spool_id):
+            if self._act_on(action, spool_id, selection.domain):
                 done += 1
             else:
                 refused.append(spool_id)
@@ -131,14 +131,25 @@ class SpoolControl:
             for spool_id in selection.spool_ids:
                 yield spool_id
             return
-        group = selection.domain.lower() if selection.domain is not None else None
-        after: str | None = None
-        while rows := self._spool.list(group=group, after=after, count_max=_PAGE):
+        async for row in self._rows(selection.domain):
+            if selection.reverse_path is None or self._is_from(row[0], selection.reverse_path):
+                yield row[0]
+
+    async def _rows(
+        self, domain: str | None, *, state: str | None = None, after: str | None = None
+    ) -> AsyncIterator[_Row]:
+        """All rows, or those with a pending recipient at *domain*, whichever of them it is."""
+        domain = domain.lower() if domain is not None else None
+        while rows := self._spool.list(state=state, domain=domain, after=after, count_max=_PAGE):
             after = rows[-1][0]
             for row in rows:
-                if selection.reverse_path is None or self._is_from(row[0], selection.reverse_path):
-                    yield row[0]
+                if domain is None or row[2] == domain or domain in self._pending_domains(row[0]):
+                    yield row
             await asyncio.sleep(0)
+
+    def _pending_domains(self, spool_id: str) -> set[str]:
+        message = self._load(spool_id)
+        return {name.lower() for name, _ in message.by_domain()} if message is not None else set()
 
     def _is_from(self, spool_id: str, reverse_path: str) -> bool:
         message = self._load(spool_id)
@@ -180,7 +191,7 @@ class SpoolControl:
             recipients=count,
         )
 
-    def _act_on(self, action: Action, spool_id: str) -> bool:
+    def _act_on(self, action: Action, spool_id: str, domain: str | None) -> bool:
         try:
             match action:
                 case "retry":
@@ -189,6 +200,8 @@ class SpoolControl:
                     return self._spool.release(spool_id, self._now_ms())
                 case "hold":
                     return self._spool.hold(spool_id)
+                case "drop" if domain is not None and self._pending_domains(spool_id) != {domain.lower()}:
+                    return False  # it would go for those of other domains as well
                 case "drop":
                     return self._spool.drop(spool_id)
         except ValueError:  # no spool id at all

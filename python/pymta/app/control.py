@@ -58,7 +58,7 @@ class ServerAnswers:
 
     async def list_messages(self, query: QueueQuery) -> list[QueueRow]:
         """A page of messages."""
-        return merged_rows([shard.list_messages(query) for shard in self._shards], query.count_max)
+        return merged_rows([await shard.list_messages(query) for shard in self._shards], query.count_max)
 
     async def show(self, spool_id: str) -> MessageDetail | None:
         """One message."""

@@ -36,7 +36,7 @@ def command() -> None:
 @click.option(
     "--state", type=click.Choice(["incoming", "active", "deferred", "hold", "corrupt"]), help="Only these."
 )
-@click.option("--domain", help="Only those that wait for this domain.")
+@click.option("--domain", help="Only those with a recipient that waits for this domain.")
 @click.option("--after", metavar="SPOOL_ID", help="Only those after this one: the next page.")
 @click.option(
     "--count", "count_max", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most."
@@ -140,7 +140,7 @@ def _selection_options(act: F) -> F:
             metavar="ADDRESS",
             help='All with this reverse-path; "" is the null one.',
         ),
-        click.option("--domain", help="All that wait for this domain."),
+        click.option("--domain", help="All with a recipient that waits for this domain."),
         click.argument("spool_ids", nargs=-1),
     ):
         act = option(act)
@@ -175,8 +175,13 @@ def _act(
         print_json(result)
     else:
         click.echo(f"{counted(result.done, 'message')} {done_word}")
+        why = (
+            "it is in hand just now, or not for that domain only: drop it by its id"
+            if domain and action == "drop"
+            else ("no such message, or it is in hand just now")
+        )
         for spool_id in result.refused:
-            click.echo(f"{plain(spool_id)}: no such message, or it is in hand just now", err=True)
+            click.echo(f"{plain(spool_id)}: {why}", err=True)
     if result.refused_count and selection.spool_ids:
         raise SystemExit(1)
 

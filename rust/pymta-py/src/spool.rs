@@ -451,12 +451,12 @@ impl PySpool {
         Ok(self.spool.drop_message(id_of(spool_id)?))
     }
 
-    #[pyo3(signature = (*, state=None, group=None, after=None, count_max=100))]
+    #[pyo3(signature = (*, state=None, domain=None, after=None, count_max=100))]
     fn list(
         &self,
         py: Python<'_>,
         state: Option<&str>,
-        group: Option<&str>,
+        domain: Option<&str>,
         after: Option<&str>,
         count_max: usize,
     ) -> PyResult<Vec<Row>> {
@@ -474,7 +474,7 @@ impl PySpool {
             .map(|text| text.parse::<SpoolId>())
             .transpose()
             .or_py_err()?;
-        let filter = Filter { state, group, after };
+        let filter = Filter { state, domain, after };
         let rows = py.detach(|| self.spool.list(&filter, count_max));
         Ok(rows
             .into_iter()

@@ -113,6 +113,7 @@ fn apply_commit(shared: &Shared, core: &mut Core, prepared: Prepared, at: Locati
     entry.at = at;
     entry.octets = span;
     entry.content_octets = u32::try_from(content_octets).unwrap_or(u32::MAX);
+    entry.set_recipient_count(prepared.envelope.recipients.len());
     entry.due_ms = prepared.due.map_or(crate::codec::HELD_DUE_MS, |due| due.0);
     entry.state = if prepared.due.is_some() {
         State::Incoming

@@ -64,9 +64,11 @@ pub(crate) struct Entry {
     pub(crate) heap_at: u32,
     pub(crate) attempts: u16,
     pub(crate) state: State,
-    /// Put on hold as soon as it is settled.
-    pub(crate) hold_requested: bool,
+    flags: u8,
 }
+
+const HOLD_REQUESTED: u8 = 1;
+const SEVERAL_RECIPIENTS: u8 = 2;
 
 /// Entries are allocated in pieces of this many, so that growing neither doubles the memory nor copies it.
 const PIECE: usize = 1024;
@@ -108,13 +110,42 @@ pub(crate) struct Index {
 impl Entry {
     /// What it becomes when it is not active any more.
     pub(crate) fn waiting_state(&self) -> State {
-        if self.hold_requested {
+        if self.hold_requested() {
             State::Hold
         } else if self.attempts == 0 {
             State::Incoming
         } else {
             State::Deferred
         }
+    }
+
+    /// Whether it is put on hold as soon as it is settled.
+    pub(crate) fn hold_requested(&self) -> bool {
+        self.flags & HOLD_REQUESTED != 0
+    }
+
+    /// Puts it on hold as soon as it is settled, or not; says what was wanted before.
+    pub(crate) fn request_hold(&mut self, wanted: bool) -> bool {
+        self.set(HOLD_REQUESTED, wanted)
+    }
+
+    /// Whether there may be recipients of other groups than its own.
+    pub(crate) fn has_several_recipients(&self) -> bool {
+        self.flags & SEVERAL_RECIPIENTS != 0
+    }
+
+    pub(crate) fn set_recipient_count(&mut self, count: usize) {
+        self.set(SEVERAL_RECIPIENTS, count > 1);
+    }
+
+    fn set(&mut self, flag: u8, wanted: bool) -> bool {
+        let before = self.flags & flag != 0;
+        self.flags = if wanted {
+            self.flags | flag
+        } else {
+            self.flags & !flag
+        };
+        before
     }
 
     const VACANT: Self = Self {
@@ -129,7 +160,7 @@ impl Entry {
         heap_at: NO_SLOT,
         attempts: 0,
         state: State::Incoming,
-        hold_requested: false,
+        flags: 0,
     };
 }
 

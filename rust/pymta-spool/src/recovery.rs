@@ -354,6 +354,7 @@ impl<'a> Recovering<'a> {
         let content_octets = head.header_section.len() as u64 + head.body_octets;
         (entry.at, entry.octets) = (at, span);
         entry.content_octets = u32::try_from(content_octets).unwrap_or(u32::MAX);
+        entry.set_recipient_count(head.recipient_count as usize);
         entry.due_ms = head.due_ms;
         entry.state = if head.due_ms == HELD_DUE_MS {
             State::Hold

@@ -73,8 +73,8 @@ pub struct Row {
 pub struct Filter<'a> {
     /// Only in this state.
     pub state: Option<State>,
-    /// Only of this group.
-    pub group: Option<&'a str>,
+    /// Only with a recipient at this domain; or with several recipients, of which one may be there.
+    pub domain: Option<&'a str>,
     /// Only ids greater than this one.
     pub after: Option<SpoolId>,
 }
@@ -344,7 +344,7 @@ impl Spool {
         entry.attempts = u16::try_from(statuses.attempts).unwrap_or(u16::MAX);
         entry.due_ms = due.0;
         let state = entry.waiting_state();
-        entry.hold_requested = false;
+        entry.request_hold(false);
         core.set_state(slot, state);
         let group = group_of(&message, &statuses);
         if core.schedule.name(core.index.get(slot).group) != group {
@@ -375,7 +375,7 @@ impl Spool {
         let head = StatusHead {
             id: entry.id,
             due_ms: entry.due_ms,
-            held: entry.state == State::Hold || entry.hold_requested,
+            held: entry.state == State::Hold || entry.hold_requested(),
             group: group_of(message, statuses),
         };
         // A snapshot of many recipients is written only between rounds: in one, records come often.

@@ -347,7 +347,7 @@ fn a_list_goes_by_id_and_filters() {
     assert_eq!(ids[..4].to_vec(), page.iter().map(|r| r.id).collect::<Vec<_>>());
     let filter = Filter {
         after: Some(ids[3]),
-        group: Some("even.test"),
+        domain: Some("even.test"),
         state: Some(State::Incoming),
     };
     let page = spool.list(&filter, 4);
@@ -361,6 +361,30 @@ fn a_list_goes_by_id_and_filters() {
         ..Filter::default()
     };
     assert!(spool.list(&hold, 4).is_empty());
+}
+
+#[test]
+fn a_list_for_a_domain_has_what_may_be_for_it_also_after_a_restart() {
+    let disk = SimDisk::new(1);
+    let spool = open(&disk, small());
+    let one = spooled(&spool, &["a@one.test"], &content(0));
+    let both = spooled(&spool, &["a@one.test", "a@two.test"], &content(1));
+    let of = |spool: &Spool, domain| {
+        let filter = Filter {
+            domain: Some(domain),
+            ..Filter::default()
+        };
+        let rows = spool.list(&filter, 9);
+        rows.iter().map(|row| row.id).collect::<Vec<_>>()
+    };
+    let check = |spool: &Spool| {
+        assert_eq!(vec![one, both], of(spool, "one.test"));
+        assert_eq!(vec![both], of(spool, "two.test"));
+        assert_eq!(vec![both], of(spool, "unknown.test"));
+    };
+    check(&spool);
+    drop(spool);
+    check(&open(&disk, small()));
 }
 
 #[test]

@@ -10,7 +10,7 @@ impl Spool {
     pub fn hold(&self, id: SpoolId) -> bool {
         self.change(id, |core, slot| match core.index.get(slot).state {
             State::Active => {
-                core.index.get_mut(slot).hold_requested = true;
+                core.index.get_mut(slot).request_hold(true);
                 Some(false)
             }
             State::Hold => Some(false),
@@ -27,13 +27,13 @@ impl Spool {
     pub fn release(&self, id: SpoolId, now: UnixMs) -> bool {
         self.change(id, |core, slot| match core.index.get(slot).state {
             State::Active => {
-                let requested = &mut core.index.get_mut(slot).hold_requested;
-                std::mem::take(requested).then_some(false)
+                let was_requested = core.index.get_mut(slot).request_hold(false);
+                was_requested.then_some(false)
             }
             State::Hold => {
                 let entry = core.index.get_mut(slot);
                 entry.due_ms = now.0;
-                entry.hold_requested = false;
+                entry.request_hold(false);
                 let state = entry.waiting_state();
                 core.set_state(slot, state);
                 core.schedule.add(&mut core.index, slot);
@@ -115,20 +115,14 @@ impl Spool {
     /// Messages in order of id, at most `count_max`.
     pub fn list(&self, filter: &Filter<'_>, count_max: usize) -> Vec<Row> {
         let core = lock(&self.shared.core);
-        let group = match filter.group {
-            None => None,
-            Some(name) => match core.schedule.find(name) {
-                Some(group) => Some(group),
-                None => return Vec::new(),
-            },
-        };
+        let group = filter.domain.map(|name| core.schedule.find(name));
         let after = filter.after.map_or(0, |id| id.0);
         // The smallest ids so far, the greatest of them on top.
         let mut first: BinaryHeap<(u64, Slot)> = BinaryHeap::new();
         for (slot, entry) in core.index.iter() {
             let wanted = entry.id > after
                 && filter.state.is_none_or(|state| state == entry.state)
-                && group.is_none_or(|group| group == entry.group)
+                && group.is_none_or(|group| entry.has_several_recipients() || group == Some(entry.group))
                 && (first.len() < count_max || first.peek().is_some_and(|(id, _)| entry.id < *id));
             if wanted {
                 first.push((entry.id, slot));

@@ -19,7 +19,7 @@ from pymta.admin.control import QueueQuery, Selection, SuspendRequest
 from pymta.cli import _COMMANDS, command_line, place
 from pymta.cli.serve import banner, first_message
 from pymta.config.default import TEXT, load_default
-from tests.cli.running import ID, RunningControl
+from tests.cli.running import DETAIL, ID, RunningControl
 
 ROOT = Path(__file__).resolve().parents[2]
 LEAST = '[server]\nhostname = "mail.example.org"\n'
@@ -435,6 +435,21 @@ def test_explain_asks_the_running_server(running: RunningControl) -> None:
         "b@example.org goes to mx.example.org\n"
         == run("explain", "--no-config", "--data", str(running.folder), "b@example.org").output
     )
+
+
+def test_explain_of_a_message_tells_what_was_decided_about_it(running: RunningControl) -> None:
+    """
+    "Why did you do that?", asked by the id that every line of the log has.
+    """
+    place = ("--no-config", "--data", str(running.folder))
+    shown = run("queue", "show", *place, ID).output
+    explained = run("explain", *place, ID.upper()).output
+
+    assert shown.startswith(explained)
+    assert DETAIL.decisions[0].why in explained
+    assert run("queue", "show", "--json", *place, ID).output == run("explain", "--json", *place, ID).output
+    unknown = run("explain", *place, "0" * 13)
+    assert (1, "Error: no such message\n") == (unknown.exit_code, unknown.output)
 
 
 def test_explain_works_without_a_server(tmp_path: Path) -> None:

@@ -69,6 +69,13 @@ def test_values_are_typed_as_meant(tmp_path: Path) -> None:
     ) == settings.routing.smarthosts
 
 
+def test_a_hook_may_be_given_half_a_second(tmp_path: Path) -> None:
+    settings = load(written(tmp_path, LEAST + "[policy]\nhook_s_max = 0.5\n")).settings
+
+    assert 0.5 == settings.policy.hook_s_max
+    assert 2.0 == load(written(tmp_path, LEAST + "[policy]\nhook_s_max = 2\n")).settings.policy.hook_s_max
+
+
 def test_paths_are_relative_to_the_folder_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

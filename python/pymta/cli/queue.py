@@ -95,10 +95,13 @@ def show(config: Path | None, no_config: bool, data: Path | None, spool_id: str,
     if as_json:
         print_json(detail)
     else:
-        _print_detail(detail)
+        print_detail(detail)
+        for line in detail.header_section.splitlines():
+            click.echo(f"    {plain(line)}")
 
 
-def _print_detail(detail: MessageDetail) -> None:
+def print_detail(detail: MessageDetail) -> None:
+    """How it stands with a message, and what was decided about it and why; all but its header section."""
     now_ms = int(time.time() * 1000)
     for label, value in (
         ("message", detail.spool_id),
@@ -123,8 +126,6 @@ def _print_detail(detail: MessageDetail) -> None:
             [(age(now_ms - d.at_ms), d.who, d.what, d.why) for d in detail.decisions],
             right=("ago",),
         )
-    for line in detail.header_section.splitlines():
-        click.echo(f"    {plain(line)}")
 
 
 # ---- acting on messages ----------------------------------------------------------------------------------------------

@@ -32,6 +32,9 @@ Seconds = Annotated[int, Meta(ge=1, le=_SECONDS_MAX)]
 SecondsOrNone = Annotated[int, Meta(ge=0, le=_SECONDS_MAX)]
 """A duration where 0 means "not at all"."""
 
+SecondsOfPolicy = Annotated[float, Meta(ge=0.01, le=float(_SECONDS_MAX))]
+"""A duration that may be less than a second, for what is quicker than people and networks."""
+
 Octets = Annotated[int, Meta(ge=1, le=_OCTETS_MAX)]
 Count = Annotated[int, Meta(ge=1, le=1 << 31)]
 CountOrNone = Annotated[int, Meta(ge=0, le=1 << 31)]

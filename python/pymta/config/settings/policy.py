@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pymta.config.option import Count, Option, Seconds, Section
+from pymta.config.option import Count, Option, SecondsOfPolicy, Section
 
 
 class PolicySettings(Section, frozen=True, kw_only=True):
@@ -21,14 +21,14 @@ class PolicySettings(Section, frozen=True, kw_only=True):
         ),
     ] = None
     hook_s_max: Annotated[
-        Seconds,
+        SecondsOfPolicy,
         Option(
-            "How long one call of a hook may take. After that the command or message it was about gets 451 "
+            "How long one call of a hook may take; 0.5 is half a second. After that the command or message it was about gets 451 "
             "4.3.0.",
             reader="policy.pipeline",
             precedent="Postfix milter_content_timeout is 300 s, Haraka plugin_timeout 30 s",
         ),
-    ] = 10
+    ] = 10.0
     hooks_waiting_max: Annotated[
         Count,
         Option(

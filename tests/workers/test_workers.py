@@ -155,6 +155,19 @@ def test_each_line_of_the_log_is_whole_and_names_its_worker(running: Pymta) -> N
     assert {1, 2} == {line["worker"] for line in lines if "worker" in line}
 
 
+def test_what_a_script_prints_is_a_line_of_the_log_like_any_other(tmp_path: Path) -> None:
+    script = """
+import sys
+print('said {"time":', file=sys.stderr)
+print("more", flush=True)
+"""
+    with Pymta(tmp_path / "pymta", policy=script, server={"workers": 2}) as server:
+        lines = server.wait_events(4, "trouble", what="a worker printed")
+        assert {('said {"time":', "worker 1"), ("more", "worker 2")} <= {
+            (line["error"], line["where"]) for line in lines
+        }
+
+
 def test_a_reload_that_one_worker_refuses_is_refused_by_all(running: Pymta, tmp_path: Path) -> None:
     culprit = tmp_path / "culprit"
     culprit.write_text("0")

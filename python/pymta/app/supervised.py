@@ -26,6 +26,7 @@ __all__ = ["State", "Supervised"]
 State = Literal["starting", "running", "waiting", "given up", "stopped"]
 
 PULSE_S = 1.0
+_LINE_BEGIN = b'{"time":'
 PULSE_WAIT_S_MAX = 5.0
 ASK_S_MAX = 600.0
 
@@ -92,6 +93,9 @@ class Supervised:
                 on_exit=self._on_exit,
             )
         except OSError as error:
+            if not self.started.done():  # nor will it be in a moment: the whole start fails, with the reason
+                self.started.set_result(f"{self.name} cannot be started: {error}")
+                return
             self._log.emit(Trouble(what="a worker cannot be started", error=str(error), where=self.name))
             self._again(0.0, -1)
             return
@@ -232,12 +236,13 @@ class Supervised:
             self.started.set_result(failure)
 
     def _on_lines(self, lines: bytes) -> None:
-        if self._log.format == "text" or lines.count(b"\n") == lines.count(b'\n{"time":') + 1:
+        ours = lines.startswith(_LINE_BEGIN) + lines.count(b"\n" + _LINE_BEGIN)
+        if self._log.format == "text" or ours == lines.count(b"\n"):
             self._log.writer.write(lines)
             return
         # Something that is no line of the log: a library, or the interpreter at its end.
         for line in lines.splitlines(keepends=True):
-            if line.startswith(b'{"time":'):
+            if line.startswith(_LINE_BEGIN):
                 self._log.writer.write(line)
             elif line.strip():
                 text = line.decode("utf-8", "replace").rstrip()

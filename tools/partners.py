@@ -21,6 +21,7 @@ PACKAGES = {
     "swaks": "swaks",
     "msmtp": "msmtp",
     "curl": "curl",
+    "fail2ban-regex": "fail2ban",
     "faketime": "faketime",
     "knotd": "knot",
     "keymgr": "knot",

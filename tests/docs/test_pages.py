@@ -137,6 +137,8 @@ def test_every_command_that_is_named_exists_with_its_options(page: str) -> None:
     code = re.findall(r"`([^`\n]+)`|^\$ (.+)$", text_of(page), re.MULTILINE)
     checked = 0
     for words in (" ".join(found).replace("|", " ").split() for found in code):
+        if words[:1] == ["swaks"]:
+            continue
         calls = [at for at, word in enumerate(words) if word == "pymta" or word.endswith("bin/pymta")]
         name, options = "pymta", every_option
         for word in words[calls[-1] + 1 :] if calls else words:

@@ -3,7 +3,7 @@ The README is right: its commands are run as they stand, in a folder that looks 
 configuration are used.
 
 What differs from a newcomer's first try: PYMTA_CONFIG names the embedded default with free ports, because tests run
-beside each other; what is built is not built again; and `make test`, in the middle of which this runs, is only asked
+beside each other, so its certificate and account are made by the test; passwords are not typed; what is built is not built again; and `make test`, in the middle of which this runs, is only asked
 what it would do.
 """
 
@@ -17,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from pymta.app.first_start import prepare
 from pymta.cli.serve import first_message
 from pymta.config.default import TEXT
+from pymta.config.load import load
 from pymta.policy import RouteChoice, TlsMode
 from pymta.testing import PolicyTest
 from tests.partners.ports import free_port, is_listening
@@ -65,6 +67,7 @@ class Newcomer:
         file = self.folder / "default.toml"
         file.write_text(text, encoding="utf-8")
         self.environment["PYMTA_CONFIG"] = str(file)
+        self.account = prepare(load(file).settings)  # which a start without a configuration does by itself
 
     def start(self, command: str) -> None:
         """Begin a command that goes on until Ctrl-C, in another terminal; what it prints goes to the file `printed`."""
@@ -91,20 +94,20 @@ class Newcomer:
             os.killpg(self._running.pid, signal.SIGINT)
             self._running.wait(40)
 
-    def run(self, command: str) -> str:
-        """What a command prints; AssertionError where it fails."""
+    def run(self, command: str, *, typed: str = "", status: int = 0) -> str:
+        """What a command prints; AssertionError where it ends with another status."""
         done = subprocess.run(
             command,
             shell=True,
             cwd=self.folder,
             env=self.environment,
-            stdin=subprocess.DEVNULL,
+            input=typed,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=40,
         )
-        assert 0 == done.returncode, f"$ {command}\n{done.stdout}"
+        assert status == done.returncode, f"$ {command}\n{done.stdout}"
         return done.stdout
 
 
@@ -143,12 +146,30 @@ def test_a_first_message_goes_all_the_way(running: Newcomer) -> None:
     assert "My first message." in kept[0].read_text()
 
 
+def test_two_commands_make_an_account_that_sends_and_receives(running: Newcomer) -> None:
+    """
+    Added beside the running server, the account logs in over 465, its mail is in a Maildir; without a login, refused.
+    """
+    first = COMMANDS.index("make test") + 1
+    add_domain, add_account, over_465, over_587, look = COMMANDS[first : first + 5]
+    assert "example.org added" in running.run(add_domain)
+    assert "alice@example.org added" in running.run(add_account, typed="correct horse\n")
+    assert running.account is not None
+    for command, password in ((over_465, "correct horse"), (over_587, running.account.password)):
+        for port, free in running.ports.items():
+            command = command.replace(f":{port} ", f":{free} ")
+        running.run(f"{command} --auth-password '{password}'")
+        stranger = command.replace("--auth-user ", "--h-X-Nobody ").replace("@example.test", "@far.example")
+        assert "530 5.7.0 authentication required" in running.run(stranger, status=24)
+    wait_until(lambda: running.run(f"{look} 2>/dev/null || true").strip(), "a message in Alice's Maildir")
+
+
 def test_make_run_ends_with_ctrl_c_and_leaves_only_its_data(running: Newcomer) -> None:
     """Its ports are free again, and its data is in `.run`, so that the next one goes on."""
     running.interrupt()
     wait_until(lambda: not any(map(is_listening, running.ports.values())), "the ports are free")
 
-    assert {"directory.db", "mail", "sink", "spool", "srs.key"} == {
+    assert {"directory.db", "mail", "sink", "spool", "srs.key", "tls"} == {
         path.name for path in (running.folder / ".run").iterdir()
     }
 
@@ -162,7 +183,7 @@ def test_make_test_runs_the_tests_of_both_halves(newcomer: Newcomer) -> None:
 
 def test_the_other_commands_do_not_fail(newcomer: Newcomer) -> None:
     """With the README's own policy and configuration beside them."""
-    others = COMMANDS[3:]
+    others = COMMANDS[COMMANDS.index("ls .run/mail/example.org/alice/new") + 1 :]
     assert len(others) >= 2
     said = [newcomer.run(command) for command in others]
 

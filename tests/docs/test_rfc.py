@@ -24,11 +24,11 @@ ONLY_MENTIONED = {
     "2554": "an old form of AUTH=",
     "3339": "instants in our own log",
     "3501": "modified UTF-7, which folder names come in",
-    "4013": "how the text of a password is prepared",
-    "4422": "how long a mechanism's name may be",
     "5280": "how long a common name may be",
     "5890": "what A-labels and U-labels are",
     "6052": "NAT64 addresses",
+    "6750": "the grammar of a bearer token",
+    "8098": "why a reader's program sends with the null reverse-path",
     "9499": "what a stub resolver is",
 }
 

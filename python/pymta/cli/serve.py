@@ -16,6 +16,7 @@ from pymta.cli import place
 from pymta.cli.version import other_distribution, version
 
 if TYPE_CHECKING:
+    from pymta.app.first_start import FirstAccount
     from pymta.config.load import Loaded
 
 __all__ = ["banner"]
@@ -27,8 +28,8 @@ def command(config: Path | None, no_config: bool, data: Path | None) -> None:
     """
     Run the server until SIGTERM or SIGINT.
 
-    Without a configuration file it is a relay on loopback that hands every message to a sink of its own and keeps its
-    data in `.run` (or in --data). SIGHUP reloads configuration and policy. Exit code 1 where it cannot start.
+    Without a configuration file it is a relay on loopback, with an account to try submission with, that hands all mail for
+    others to a sink of its own and keeps its data in `.run` (or in --data). SIGHUP reloads configuration and policy. Exit code 1 where it cannot start.
     """
     other = other_distribution()
     if other is not None:
@@ -44,12 +45,18 @@ def command(config: Path | None, no_config: bool, data: Path | None) -> None:
     def load_again() -> Loaded:
         return place_again(loaded.files[0], data) if loaded.files else loaded
 
+    first: FirstAccount | None = None
+
     def announce(listeners: Sequence[tuple[str, str]]) -> None:
         # A newcomer is told wherever the output goes; who has a configuration and no terminal is a supervisor.
         if sys.stdout.isatty() or not loaded.files:
-            click.echo(banner(loaded, listeners))
+            click.echo(banner(loaded, listeners, first))
 
     try:
+        if not loaded.files:
+            from pymta.app.first_start import prepare
+
+            first = prepare(loaded.settings)
         app.run(loaded, version=version(), load_again=load_again, announce=announce)
     except (PymtaError, SpoolError, OSError) as error:
         raise click.ClickException(_one_line(error)) from None
@@ -68,13 +75,14 @@ def place_again(file: Path, data: Path | None) -> Loaded:
     return loaded if data is None else loaded.with_data_folder(data)
 
 
-def banner(loaded: Loaded, listeners: Sequence[tuple[str, str]]) -> str:
+def banner(loaded: Loaded, listeners: Sequence[tuple[str, str]], first: FirstAccount | None = None) -> str:
     """
     What a person is told: the ports and, with the embedded default, the one command that sends a first message.
 
     Args:
         loaded: The settings.
         listeners: (role, address) of the doors that are open, with the ports that they really have.
+        first: The account that was made at this start.
     """
     settings = loaded.settings
     lines = [f"pymta as {settings.server.hostname}, data in {settings.server.data_folder}"]
@@ -86,6 +94,8 @@ def banner(loaded: Loaded, listeners: Sequence[tuple[str, str]]) -> str:
         folder = settings.sink.folder or settings.server.data_folder / "sink"
         lines.append(f"  {'sink':<20}{settings.sink.address}  keeps what arrives in {folder}")
     if not loaded.files:
+        if first is not None:
+            lines += ["", f"  account {first.name}, password {first.password}  (shown only now)"]
         # Without a hint the command would ask the configuration that this server was told not to read.
         hint = " --no-config" if _has_other_file() else ""
         command = first_message(sys.argv[0], hint)

@@ -148,7 +148,7 @@ def _options(given: dict[str, Any]) -> SinkOptions:
 
 def _context(given: dict[str, Any]) -> ssl.SSLContext | None:
     from pymta.mail.errors import ConfigError
-    from pymta.sink.certificate import CannotMake, self_made_context
+    from pymta.sink.certificate import self_made_context
     from pymta.tls.server import CertificateFiles, ServerTls
 
     if given["tls"] == "none":
@@ -160,7 +160,7 @@ def _context(given: dict[str, Any]) -> ssl.SSLContext | None:
             raise click.UsageError("--key needs its --certificate")
         try:
             return self_made_context(given["hostname"])
-        except CannotMake as error:
+        except (OSError, ValueError) as error:
             raise click.ClickException(str(error)) from None
     try:
         return ServerTls((CertificateFiles(given["certificate"], given["key"]),)).context

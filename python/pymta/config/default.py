@@ -1,10 +1,12 @@
 """
-What `pymta serve` does without a file: a relay on loopback that hands everything to a sink of its own, so that a
-newcomer sees a message go all the way. Ports as in the README.
+What `pymta serve` does without a file: a relay and both doors of submission on loopback, that hand everything which is
+not for an account of our own to a sink, so that a newcomer sees a message go all the way. Ports as in the README; the
+certificate and the account are made at the first start (app/first_start.py).
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +31,25 @@ name = "lmtp"
 address = "127.0.0.1:2424"
 role = "lmtp"
 
+[[listeners]]
+name = "submission"
+address = "127.0.0.1:2587"
+role = "submission"
+tls = "starttls"
+certificate_file = ".run/tls/certificate.pem"
+key_file = ".run/tls/key.pem"
+
+[[listeners]]
+name = "submissions"
+address = "127.0.0.1:2465"
+role = "submission"
+tls = "implicit"
+certificate_file = ".run/tls/certificate.pem"
+key_file = ".run/tls/key.pem"
+
+[directory]
+postmaster = "user@example.test"
+
 [[routes]]
 domain = "*"
 next_hops = ["127.0.0.1:2526"]
@@ -44,5 +65,8 @@ address = "127.0.0.1:2580"
 
 def load_default(data_folder: Path | None = None) -> Loaded:
     """The embedded default, with its data in *data_folder* or in `.run` of the current folder."""
-    loaded = load_text(TEXT, base=Path.cwd())
-    return loaded if data_folder is None else loaded.with_data_folder(data_folder)
+    if data_folder is None:
+        return load_text(TEXT, base=Path.cwd())
+    # JSON quotes a path as TOML does.
+    folder = json.dumps(str(data_folder.absolute()))[1:-1]
+    return load_text(TEXT.replace('".run', f'"{folder}'), base=Path.cwd())

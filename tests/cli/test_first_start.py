@@ -51,4 +51,4 @@ def test_a_folder_may_have_an_awkward_name(tmp_path: Path) -> None:
     settings = load_default(folder).settings
 
     assert folder == settings.server.data_folder
-    assert folder / "tls" / "key.pem" == settings.listeners[1].key_file
+    assert folder / "tls" / "key.pem" == settings.listeners[-1].key_file

@@ -15,8 +15,8 @@
 //! ```
 //!
 //! Escapes \r \n \t \0 \\ \xHH work in C and in content. Consecutive C lines are one write. Nothing but the S lines may
-//! have been said. Each dialogue is run twice: written as it stands, and octet by octet. Those without `>` and `=`
-//! can be run over a socket as well.
+//! have been said. Each dialogue is run twice: written as it stands, and octet by octet. Those without `>` run over a
+//! socket as well (tests/e2e/test_dialogues.py).
 
 #![allow(clippy::unwrap_used)] // what fails shall stop the test
 

@@ -26,8 +26,8 @@ PACKAGES = {
     "knotd": "knot",
     "keymgr": "knot",
     "dovecot": "dovecot-core",
-    "/usr/lib/dovecot/lmtp": "dovecot-lmtpd",
-    "/usr/lib/dovecot/imap": "dovecot-imapd",
+    "lmtp": "dovecot-lmtpd",
+    "imap": "dovecot-imapd",
     "maildrop": "maildrop",
     "mutt": "mutt",
     "neomutt": "neomutt",
@@ -39,7 +39,9 @@ PACKAGES = {
 # A module that one of those programs needs and its package only recommends, and the package of the module.
 PERL_MODULES = {"Net::SSLeay": "libnet-ssleay-perl"}  # swaks, for TLS
 POLICY_RC_D = Path("/usr/sbin/policy-rc.d")
-SEARCHED = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+SEARCHED = os.pathsep.join(
+    [os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/dovecot"]
+)
 
 
 def missing_packages() -> list[str]:

@@ -83,6 +83,7 @@ bench: partners develop floor peers ## Compare pymta with other servers and a fl
 	$(BIN)/python -m bench.relay --load pymta --scenario kept-open --rounds 2 --only pymta --only floor --only postfix
 	$(BIN)/python -m bench.aims
 	$(BIN)/python -m bench.keeping
+	$(BIN)/python -m bench.logins
 
 .PHONY: bench-quick
 bench-quick: partners develop floor peers ## The same with few messages: a look, not a figure

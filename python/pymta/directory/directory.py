@@ -149,13 +149,20 @@ class Directory:
         start = self._start(forward_path)
         if isinstance(start, Resolution):
             return start
-        if self.lookup.domain(start[1]) is None:
+        ours = self.lookup.domain(start[1])
+        if ours is None:
             return _NOT_OURS
         if self._srs is not None and start[0].startswith("srs"):
             # As it is written: the canonical form has lost the case of what it stands for.
             origin = self._srs.reverse(Address(str(forward_path)).local_part)
             if origin is not None:
                 return Resolution("found", forwards=(origin,))
+        if not before and not ours.suspended:
+            # By far the most: an account as it is written.
+            name = join(*start)
+            plain = self.lookup.account(name)
+            if plain is not None and plain.receives_mail and self.lookup.alias(name) is None:
+                return Resolution("found", (LocalDelivery(plain),))
         deliveries: dict[str, LocalDelivery] = {}
         forwards: dict[str, Address] = {}
         followed: dict[str, None] = dict.fromkeys(before)

@@ -1,9 +1,9 @@
 """
 The directory in SQLite, as the server reads it: found by key, remembered until somebody changes the file.
 
-A look into memory costs well below a microsecond, one into the file about ten (bench/directory.py). Whether the file
-was changed costs as much as reading it, so that is asked once in `LOOK_AGAIN_S` at most: a change by the command line
-is seen within that time, without a signal.
+A look into memory costs well below a microsecond, one into the file about ten. Whether the file was changed costs as much
+as reading it, so that is asked once in `LOOK_AGAIN_S` at most: a change by the command line is seen within that time,
+without a signal.
 """
 
 from collections.abc import Callable, Sequence

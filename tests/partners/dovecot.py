@@ -64,10 +64,10 @@ service stats {{
 class Dovecot:
     """A running Dovecot; a context manager that stops it and removes its folder."""
 
-    def __init__(self, *users: str, location: str = "maildir:{folder}/mail/%u", more: str = "") -> None:
+    def __init__(self, *addresses: str, location: str = "maildir:{folder}/mail/%u", more: str = "") -> None:
         """
         Args:
-            users: Addresses that exist.
+            addresses: Addresses that exist.
             location: Of mail, as `mail_location` has it; `{folder}` is the instance's own.
             more: Lines of its configuration.
         """
@@ -78,7 +78,10 @@ class Dovecot:
         nobody = pwd.getpwnam("nobody")
         (self.folder / "mail").mkdir()
         os.chown(self.folder / "mail", nobody.pw_uid, nobody.pw_gid)
-        lines = [f"{user}::{nobody.pw_uid}:{nobody.pw_gid}::{self.folder}/mail/{user}::\n" for user in users]
+        lines = [
+            f"{address}::{nobody.pw_uid}:{nobody.pw_gid}::{self.folder}/mail/{address}::\n"
+            for address in addresses
+        ]
         (self.folder / "users").write_text("".join(lines), encoding="utf-8")
         self.config_file = self.folder / "dovecot.conf"
         self.config_file.write_text(
@@ -105,16 +108,16 @@ class Dovecot:
         file = self.folder / "log"
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
-    def messages(self, user: str) -> list[bytes]:
-        """What was delivered to the Maildir of a user, with LF lines as Dovecot keeps them."""
-        files = [*self.folder.glob(f"mail/{user}/new/*"), *self.folder.glob(f"mail/{user}/cur/*")]
+    def messages(self, address: str) -> list[bytes]:
+        """What was delivered to the Maildir of an address, with LF lines as Dovecot keeps them."""
+        files = [*self.folder.glob(f"mail/{address}/new/*"), *self.folder.glob(f"mail/{address}/cur/*")]
         return [file.read_bytes() for file in sorted(files)]
 
-    def wait_messages(self, user: str, count: int = 1, *, limit_s: float = 20) -> list[bytes]:
+    def wait_messages(self, address: str, count: int = 1, *, limit_s: float = 20) -> list[bytes]:
         """`messages`, when there are at least *count*."""
         return wait_until(
-            lambda: found if len(found := self.messages(user)) >= count else None,
-            f"{count} messages for {user} in Dovecot",
+            lambda: found if len(found := self.messages(address)) >= count else None,
+            f"{count} messages for {address} in Dovecot",
             limit_s=limit_s,
         )
 

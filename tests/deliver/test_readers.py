@@ -87,9 +87,7 @@ def test_a_reader_on_the_terminal_shows_each_and_its_flags_are_read(
         for folder in ("new", "cur"):
             # What changed within this second would be scanned again, which forgets the keys that are waiting.
             os.utime(mailbox / folder, (1_700_000_000, 1_700_000_000))
-        keys = (
-            f"<limit>~s {subject}<enter><pipe-message>cat >> {kept}<enter><flag-message><sync-mailbox><quit>"
-        )
+        keys = f"<limit>~s {subject}<enter><pipe-message>cat >> kept<enter><flag-message><sync-mailbox><quit>"
         on_a_terminal(
             [
                 find_program(program),
@@ -122,6 +120,7 @@ def on_a_terminal(command: list[str], *, home: Path) -> None:
         stdout=theirs,
         stderr=theirs,
         env={**os.environ, "TERM": "vt100", "HOME": str(home), "LC_ALL": "C.UTF-8"},
+        cwd=home,
         start_new_session=True,
     ) as running:
         os.close(theirs)

@@ -6,6 +6,7 @@ import smtplib
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.e2e.our_sink import OurSink
 from tests.partners.pymta import PYTHON, Pymta, next_hop
@@ -73,3 +74,31 @@ def test_who_probes_for_addresses_is_sent_away(start_pymta: Callable[..., Pymta]
     assert {"550 5.1.1"} == set(replies)
     client.close()
     assert "violations" == server.wait_event("connect", refused=21)["end"]
+
+
+def test_a_directory_in_a_file_is_read_again_at_a_reload(
+    start_pymta: Callable[..., Pymta], tmp_path: Path
+) -> None:
+    file = tmp_path / "directory.toml"
+    file.write_text('[domains."us.example"]\n[accounts."alice@us.example"]\n', encoding="utf-8")
+    server = start_pymta(
+        trouble_expected=True,
+        listener={"trusted_networks": []},
+        directory={"source": "file", "file": str(file)},
+    )
+
+    def replies(*paths: str) -> list[str]:
+        with server.client() as client:
+            client.ehlo()
+            client.docmd("MAIL FROM:<a@elsewhere.example>")
+            return [reply_to(client, path) for path in paths]
+
+    assert ["250 2.1.5", "550 5.1.1"] == replies("alice@us.example", "bob@us.example")
+    file.write_text('[domains."us.example"]\n[accounts."bob@us.example"]\n', encoding="utf-8")
+    server.reload()
+    assert ["550 5.1.1", "250 2.1.5"] == replies("alice@us.example", "bob@us.example")
+    file.write_text('[domains."us.example"]\n[accounts."bob@elsewhere.example"]\n', encoding="utf-8")
+    refused = server.control.reload()
+    assert not refused.ok
+    assert f"{file}:2" in refused.problem
+    assert ["250 2.1.5"] == replies("bob@us.example")

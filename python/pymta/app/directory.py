@@ -23,6 +23,11 @@ def open_lookup(settings: Settings) -> Lookup:
     """
     if settings.directory.source == "none":
         return TableLookup()
+    if settings.directory.source == "file":
+        from pymta.auth.schemes import scheme_of
+        from pymta.directory.file import read_directory
+
+        return read_directory(settings.directory_file, check_password=scheme_of)
     from pymta.directory.sqlite import SqliteLookup  # a library of megabytes
 
     try:

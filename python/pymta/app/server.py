@@ -413,7 +413,8 @@ class Server:
         use_certificates = [tls.prepare() for tls in self._tls.values()]
         use_policy = self.policies.prepare(new.policy.script, new.policy)
         lookup, now = self._lookup, self.settings
-        if (new.directory.source, new.directory_file) != (now.directory.source, now.directory_file):
+        other = (new.directory.source, new.directory_file) != (now.directory.source, now.directory_file)
+        if other or new.directory.source == "file":
             lookup = open_lookup(new)
         srs = open_srs(new, now_ms=self.clock.now_ms)
         directory = open_directory(new, lookup, srs)

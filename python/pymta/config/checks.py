@@ -33,6 +33,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
     yield from _listeners(settings)
     yield from _routes(settings)
     yield from _delivery(settings)
+    yield from _directory(settings)
     yield from _queue(settings)
     yield from _spool(settings)
     yield from _doors_of_our_own(settings)
@@ -149,6 +150,11 @@ def _delivery(settings: Settings) -> Iterator[Problem]:
         settings, ("delivery", "connections_per_site_start"), ("delivery", "connections_per_site_max")
     )
     yield from _ordered(settings, ("delivery", "suspend_s_min"), ("delivery", "suspend_s_max"))
+
+
+def _directory(settings: Settings) -> Iterator[Problem]:
+    if settings.directory.source == "file" and settings.directory.file is None:
+        yield Problem(("directory", "file"), 'missing, and source = "file" needs one')
 
 
 def _queue(settings: Settings) -> Iterator[Problem]:

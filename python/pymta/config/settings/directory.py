@@ -17,18 +17,19 @@ class DirectorySettings(Section, frozen=True, kw_only=True):
     """
 
     source: Annotated[
-        Literal["sqlite", "none"],
+        Literal["sqlite", "file", "none"],
         Option(
             'Where entries come from. "sqlite" is a database that `pymta domain`, `pymta account` and `pymta alias` '
-            'change while the server runs; empty, it changes nothing. "none" has no directory.',
+            'change while the server runs; empty, it changes nothing. "file" is a TOML file that is read at the start and at a reload. "none" has no '
+            "directory.",
             reader="app.directory",
         ),
     ] = "sqlite"
     file: Annotated[
         Path | None,
         Option(
-            "The database. Made, for its owner only, where it does not exist.",
-            reader="directory.sqlite",
+            "The database, which is made where it does not exist, or the TOML file, which must be there.",
+            reader="directory.sqlite, directory.file",
             default="`directory.db` in `server.data_folder`",
         ),
     ] = None

@@ -17,9 +17,11 @@ import pytest
 from tests.partners.program import Program, find_program
 from tests.partners.waiting import wait_until
 
-# What only the spool calls (the log's file is written with write(2)). It renames nothing, so that cannot fail.
-SYNC = "fdatasync,fsync"
+# What only the spool and the mailboxes call, and what only the spool (everybody else writes with write(2)).
+SYNC = "fdatasync,fsync,syncfs"
 WRITE = "pwritev,pwrite64"
+# What only the mailboxes call.
+RENAME = "rename,renameat,renameat2"
 
 
 @contextmanager

@@ -93,3 +93,14 @@ def finish(server: Pymta, hop: Hop, sent: Sent, *, killed: bool = False) -> None
     for key, copies in twice.items():
         assert killed, f"{key} arrived twice: {copies}"
         assert 1 == len({copy.spool_id for copy in copies}), f"{key} was spooled twice"
+
+
+def fill(folder: Path) -> Path:
+    """Take all that is left; somebody else's file."""
+    file = folder / "somebody-else"
+    with file.open("wb", buffering=0) as stream:
+        try:
+            while True:
+                stream.write(bytes(1 << 16))
+        except OSError:
+            return file

@@ -4,9 +4,6 @@ that there is room again.
 """
 
 import asyncio
-import os
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -15,43 +12,11 @@ import pytest
 from pymta.admin.control import Selection
 from pymta.selfcheck.swarm import Sent
 from tests.crash.hop import Hop
-from tests.crash.loaded import NO_ROOM, Loaded, finish, start
+from tests.crash.loaded import NO_ROOM, Loaded, fill, finish, start
 from tests.partners.ports import free_port
-from tests.partners.program import find_program
 from tests.partners.pymta import Pymta, next_hop
 
-DISK_OCTETS = 24 << 20
 FREE_OCTETS_MIN = 4 << 20
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system in memory, mounted for one test."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may mount a small file system")
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(
-        [find_program("mount"), "-t", "tmpfs", "-o", f"size={DISK_OCTETS}", "tmpfs", folder],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if mounted.returncode != 0:
-        pytest.skip(f"no file system may be mounted here: {mounted.stderr.strip()}")
-    yield folder
-    subprocess.run([find_program("umount"), "--lazy", folder], check=True)
-
-
-def fill(folder: Path) -> Path:
-    """Take all that is left; somebody else's file."""
-    file = folder / "somebody-else"
-    with file.open("wb", buffering=0) as stream:
-        try:
-            while True:
-                stream.write(bytes(1 << 16))
-        except OSError:
-            return file
 
 
 async def fill_and_drain(server: Pymta, disk: Path, hop: Hop, sent: Sent, random: Random) -> None:

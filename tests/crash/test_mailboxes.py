@@ -1,0 +1,131 @@
+"""
+The disk that the mailboxes are on is in trouble: what got its 250 waits and arrives, once and whole, and no reader ever
+sees half of a message.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from pymta.selfcheck.swarm import Key, Sent
+from tests.crash.faults import RENAME, SYNC, calls, injected
+from tests.crash.hop import Hop
+from tests.crash.loaded import Loaded, fill, start
+from tests.partners.accounts import Accounts
+from tests.partners.waiting import wait_until_async
+
+# Whom the clients write to.
+ADDRESSES = tuple(f"r{number}@d{number}.example" for number in range(3))
+FIELDS = re.compile(
+    rb"Return-Path: <>\nDelivered-To: (?P<forward_path>\S+)\nReceived: [^;]*;\s+[^\n]*\n"
+    rb"Message-ID: <(?P<message_id>[^>]*)>\nX-Digest: (?P<digest>\w+)\n\n"
+)
+
+
+class Mailboxes:
+    """A server that has the clients' recipients itself."""
+
+    def __init__(self, folder: Path, hop: Hop, data: Path | None = None) -> None:
+        data = folder / "data" if data is None else data
+        self.accounts = Accounts(data)
+        self.accounts.add(*ADDRESSES)
+        self.server = start(folder, hop, routes=[], server={"data_folder": data})
+
+    def deferred(self) -> int:
+        """Deliveries that were put off."""
+        return len(self.server.events("attempt", outcome="deferred", transport="local"))
+
+    def check_readers(self) -> Counter[Key]:
+        """What is where readers look: each of it whole."""
+        found: Counter[Key] = Counter()
+        for address in ADDRESSES:
+            for content in self.accounts.messages(address):
+                fields = FIELDS.match(content)
+                assert fields is not None, content[:300]
+                body = content[fields.end() :].replace(b"\n", b"\r\n")
+                assert fields["digest"].decode() == hashlib.sha256(body).hexdigest(), "half a message"
+                found[fields["message_id"].decode(), fields["forward_path"].decode()] += 1
+        return found
+
+    def finish(self, sent: Sent, *, killed: bool = False) -> None:
+        """Let the queue drain, stop, and count."""
+        try:
+            self.server.wait_queue_empty(limit_s=60)
+            assert 0 == self.server.stop()
+        except BaseException:
+            self.server.kill()
+            raise
+        found = self.check_readers()
+        twice = sum(count > 1 for count in found.values())
+        print(f"{len(sent.accepted)} accepted, {self.deferred()} deliveries put off, {twice} twice")
+        assert set() == sent.accepted - found.keys(), "lost"
+        allowed = sent.accepted | sent.unanswered | (sent.refused if killed else set())
+        assert set() == found.keys() - allowed, "refused or never sent"
+        assert killed or 0 == twice
+
+
+@pytest.mark.parametrize(
+    ("names", "how"),
+    [
+        pytest.param(RENAME, "error=ENOSPC", id="no-rename-works"),
+        pytest.param(RENAME, "error=EIO:when=2+3", id="some-renames-fail"),
+        pytest.param(SYNC, "error=EIO:when=2+3", id="some-syncs-fail"),
+    ],
+)
+@pytest.mark.parametrize("ends", ["goes-on", "is-killed"])
+def test_deliveries_that_fail_are_put_off_and_nobody_sees_half_a_message(
+    tmp_path: Path, hop: Hop, random: Random, names: str, how: str, ends: str
+) -> None:
+    sent = Sent()
+    mailboxes = Mailboxes(tmp_path / "pymta", hop)
+    server = mailboxes.server
+
+    async def troubled() -> None:
+        async with Loaded(server, "1", sent, random) as loaded:
+            with calls(server.pid, names, how, tmp_path / "strace"):
+                before = mailboxes.deferred()
+                await wait_until_async(
+                    lambda: mailboxes.deferred() >= before + 20, "20 deliveries are put off", limit_s=40
+                )
+                mailboxes.check_readers()
+                if ends == "is-killed":
+                    await asyncio.to_thread(server.kill)
+            if ends == "is-killed":
+                await asyncio.to_thread(server.start)
+            await loaded.more_accepted(50)
+
+    try:
+        asyncio.run(troubled())
+    except BaseException:
+        server.kill()
+        raise
+    mailboxes.finish(sent, killed=ends == "is-killed")
+    assert injected(tmp_path / "strace") >= 3, "hardly any trouble"
+
+
+def test_a_full_disk_puts_deliveries_off_until_there_is_room(
+    tmp_path: Path, small_disk: Path, hop: Hop, random: Random
+) -> None:
+    sent = Sent()
+    mailboxes = Mailboxes(tmp_path / "pymta", hop, small_disk / "data")
+
+    async def full() -> None:
+        async with Loaded(mailboxes.server, "1", sent, random) as loaded:
+            rest = await asyncio.to_thread(fill, small_disk)
+            before = mailboxes.deferred()
+            await wait_until_async(lambda: mailboxes.deferred() > before, "a delivery is put off", limit_s=40)
+            mailboxes.check_readers()
+            rest.unlink()
+            loaded.swarm.stop()  # what is in mailboxes stays there: more would fill it again
+
+    try:
+        asyncio.run(full())
+    except BaseException:
+        mailboxes.server.kill()
+        raise
+    mailboxes.finish(sent)

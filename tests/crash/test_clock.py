@@ -15,6 +15,8 @@ from tests.e2e.our_sink import OurSink
 from tests.partners.program import find_program
 from tests.partners.pymta import Pymta, next_hop
 
+pytestmark = pytest.mark.timeout(240)
+
 LIFETIME_S = 4 * 3600
 RETRY_S = 1
 DAYS = ("+10d", "+0", "-10d", "+400d")

@@ -18,8 +18,10 @@ from tests.crash.hop import Hop
 from tests.crash.loaded import BUSY, NO_ROOM, NOT_STORED, Loaded, finish, start
 from tests.partners.pymta import Pymta
 
-# A sweep looks at the limit about once a second.
-SWEEP_S_MAX = 3.0
+pytestmark = pytest.mark.timeout(240)
+
+# A sweep looks at the limit about once a second; and others share the processors.
+SWEEP_S_MAX = 5.0
 
 
 async def in_trouble(
@@ -33,7 +35,8 @@ async def in_trouble(
             else:
                 await loaded.more_accepted(100)
         await loaded.more_accepted(50)
-    assert injected(output) >= 3, "hardly any trouble"
+    # A log that is known to be broken is tried again only now and then.
+    assert injected(output) >= (1 if all_fail else 3), "hardly any trouble"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +144,7 @@ def see_a_stall_through(
 def test_a_disk_that_stalls_costs_a_451_in_time_and_what_was_refused_does_not_arrive(
     tmp_path: Path, hop: Hop, random: Random
 ) -> None:
-    see_a_stall_through(tmp_path, hop, random, stall_s=5, limits={"commit_s_max": 1}, commit_s_max=1)
+    see_a_stall_through(tmp_path, hop, random, stall_s=8, limits={"commit_s_max": 1}, commit_s_max=1)
 
 
 @pytest.mark.soak

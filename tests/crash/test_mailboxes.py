@@ -15,9 +15,11 @@ import pytest
 from pymta.selfcheck.swarm import Key, Sent
 from tests.crash.faults import RENAME, SYNC, calls, injected
 from tests.crash.hop import Hop
-from tests.crash.loaded import Loaded, fill, start
+from tests.crash.loaded import LIMIT_S, Loaded, fill, start
 from tests.partners.accounts import Accounts
 from tests.partners.waiting import wait_until_async
+
+pytestmark = pytest.mark.timeout(240)
 
 # Whom the clients write to.
 ADDRESSES = tuple(f"r{number}@d{number}.example" for number in range(3))
@@ -55,7 +57,7 @@ class Mailboxes:
     def finish(self, sent: Sent, *, killed: bool = False) -> None:
         """Let the queue drain, stop, and count."""
         try:
-            self.server.wait_queue_empty(limit_s=60)
+            self.server.wait_queue_empty(limit_s=LIMIT_S)
             assert 0 == self.server.stop()
         except BaseException:
             self.server.kill()
@@ -90,7 +92,7 @@ def test_deliveries_that_fail_are_put_off_and_nobody_sees_half_a_message(
             with calls(server.pid, names, how, tmp_path / "strace"):
                 before = mailboxes.deferred()
                 await wait_until_async(
-                    lambda: mailboxes.deferred() >= before + 20, "20 deliveries are put off", limit_s=40
+                    lambda: mailboxes.deferred() >= before + 20, "20 deliveries are put off", limit_s=LIMIT_S
                 )
                 mailboxes.check_readers()
                 if ends == "is-killed":
@@ -118,7 +120,9 @@ def test_a_full_disk_puts_deliveries_off_until_there_is_room(
         async with Loaded(mailboxes.server, "1", sent, random) as loaded:
             rest = await asyncio.to_thread(fill, small_disk)
             before = mailboxes.deferred()
-            await wait_until_async(lambda: mailboxes.deferred() > before, "a delivery is put off", limit_s=40)
+            await wait_until_async(
+                lambda: mailboxes.deferred() > before, "a delivery is put off", limit_s=LIMIT_S
+            )
             mailboxes.check_readers()
             rest.unlink()
             loaded.swarm.stop()  # what is in mailboxes stays there: more would fill it again

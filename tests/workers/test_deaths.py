@@ -48,9 +48,9 @@ def is_gone(pid: int) -> bool:
     return state == "Z"
 
 
-async def load_and_kill(server: Pymta, sent: Sent, random: Random) -> None:
+async def load_and_kill(server: Pymta, sent: Sent, random: Random, kills: int) -> None:
     """Load without end, killing one worker after another."""
-    for number in range(KILLS):
+    for number in range(kills):
         swarm = Swarm(server.port, f"{number}", sent, random)
         running = asyncio.create_task(swarm.run())
         await asyncio.wait_for(swarm.first_accepted.wait(), 20)
@@ -62,14 +62,10 @@ async def load_and_kill(server: Pymta, sent: Sent, random: Random) -> None:
         await asyncio.wait_for(running, 30)
 
 
-@pytest.mark.timeout(180)
-def test_a_killed_worker_is_started_again_and_loses_nothing(
-    tmp_path: Path,
-    hop: Hop,
-    random: Random,
-) -> None:
+def kill_under_load(folder: Path, hop: Hop, random: Random, kills: int) -> None:
+    """Two workers, each as likely to be killed, and what has to hold then."""
     server = Pymta(
-        tmp_path / "pymta",
+        folder,
         routes=[next_hop(hop.port)],
         queue={"retry_s_min": 1, "retry_s_max": 1},
         delivery={"connections_per_site_max": 8},
@@ -79,7 +75,7 @@ def test_a_killed_worker_is_started_again_and_loses_nothing(
     )
     sent = Sent()
     try:
-        asyncio.run(load_and_kill(server, sent, random))
+        asyncio.run(load_and_kill(server, sent, random, kills))
         server.wait_queue_empty(limit_s=60)
         restarts = [worker.restarts for worker in server.control.status().workers]
         counted = metric(server, "pymta_messages_accepted_total")
@@ -90,12 +86,26 @@ def test_a_killed_worker_is_started_again_and_loses_nothing(
     assert [] == arrivals.damaged
     assert set() == sent.accepted - arrivals.by_key.keys()
     assert arrivals.by_key.keys() <= sent.accepted | sent.unanswered
-    assert KILLS == sum(restarts)
-    assert KILLS * 5 < sent.messages_accepted, "hardly any load"
+    assert kills == sum(restarts)
+    assert kills * 5 < sent.messages_accepted, "hardly any load"
     # What a worker counted within its last second died with it; the rest is kept, so no counter ever goes back.
     assert 0 < counted <= sent.messages_accepted + len(sent.unanswered)
     server.log()  # each line is whole, also that of a worker that died while it wrote
     assert [] == server.events("trouble")
+
+
+@pytest.mark.timeout(180)
+def test_a_killed_worker_is_started_again_and_loses_nothing(tmp_path: Path, hop: Hop, random: Random) -> None:
+    kill_under_load(tmp_path / "pymta", hop, random, KILLS)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("number", range(40))
+def test_killed_workers_lose_nothing_again_and_again(
+    tmp_path: Path, hop: Hop, random: Random, number: int
+) -> None:
+    kill_under_load(tmp_path / "pymta", hop, random, KILLS)
 
 
 def test_numbers_of_a_worker_that_died_stay_in_the_sum(tmp_path: Path, sink: Sink) -> None:

@@ -107,6 +107,8 @@ class Channel:
             task.cancel()
         if self._writer is not None:
             self._writer.close()
+        else:
+            self._end.close()
         self._end_open("the channel was closed")
 
     # ---- inside ------------------------------------------------------------------------------------------------------

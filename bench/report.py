@@ -176,7 +176,7 @@ def write(out: Path, name: str, titles: dict[str, str], measurements: list[Measu
         f"{where}. Medians of {rounds} rounds, interleaved, ratios within a "
         "round; measured until the last message was at the sink."
     )
-    console = Console(width=None if sys.stdout.isatty() else 100)
+    console = Console(width=None if sys.stdout.isatty() else 130)
     text = [f"# {name}", "", caption, ""]
     for scenario, made in tables.items():
         table = Table(*COLUMNS, title=titles[scenario])

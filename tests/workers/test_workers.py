@@ -4,6 +4,7 @@ Several workers as one server: who looks from outside sees one queue, one log, o
 Deaths are test_deaths.py, other numbers of workers at the next start are test_changes.py.
 """
 
+import json
 import os
 import re
 import signal
@@ -153,6 +154,22 @@ def test_each_line_of_the_log_is_whole_and_names_its_worker(running: Pymta) -> N
     ours = {"ready", "stopping", "stop"}
     assert ours == {line["action"] for line in lines if "worker" not in line}
     assert {1, 2} == {line["worker"] for line in lines if "worker" in line}
+
+
+def test_a_log_that_was_moved_away_is_begun_anew_for_all(running: Pymta) -> None:
+    send(running, 4)
+    running.wait_queue_empty()
+    moved = running.log_file.with_name("log.1")
+    running.log_file.rename(moved)
+    os.kill(running.pid, signal.SIGHUP)
+    wait_until(lambda: running.log_file.exists() or None, "the log is there again")
+
+    spool_ids = send(running)
+    running.wait_queue_empty()
+    assert 0 == running.stop()
+    lines = [json.loads(line) for line in running.log_file.read_text().splitlines()]
+    assert {1, 2} == {line["worker"] for line in lines if line["verb"] == "done"}
+    assert spool_ids == {line["spool_id"] for line in lines if line["verb"] == "done"}
 
 
 def test_what_a_script_prints_is_a_line_of_the_log_like_any_other(tmp_path: Path) -> None:

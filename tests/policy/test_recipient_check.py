@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from pymta._core import Address, Envelope
+from pymta._core import Address, Envelope, Reply
 from pymta.directory import Account, Alias, Directory, Domain, TableLookup
 from pymta.directory.database import DirectoryBusy
 from pymta.mail.verdict import Verdict
@@ -99,3 +99,27 @@ def test_a_directory_that_fails_is_our_trouble() -> None:
     assert "451 4.3.0" == reply_to("alice@us.example", client, Directory(Broken()))
     assert "directory cannot be asked: disk I/O error" in client.decisions[0].reason
     assert "disk" not in client.decisions[0].reply
+
+
+def test_a_full_mailbox_is_refused_where_nobody_else_has_room() -> None:
+    full = Reply(552, "5.2.2", "mailbox full")
+    group = Alias(address="both@us.example", targets=("alice@us.example", "bob@us.example"))
+    away = Alias(address="away@us.example", targets=("alice@us.example", "x@far.example"))
+    directory = Directory(TableLookup(["us.example"], ["alice@us.example", "bob@us.example"], [group, away]))
+
+    def codes(*have_no_room: str) -> list[str]:
+        answers = [
+            recipient_check(
+                session(),
+                Address(path),
+                RELAYED,
+                directory,
+                lambda account: full if account.name in have_no_room else None,
+            )
+            for path in ("alice@us.example", "both@us.example", "away@us.example")
+        ]
+        return ["" if answer is None else str(answer.reply)[:9] for answer in answers]  # type: ignore[union-attr] # no coroutine
+
+    assert ["", "", ""] == codes()
+    assert ["552 5.2.2", "", ""] == codes("alice@us.example")
+    assert ["552 5.2.2", "552 5.2.2", ""] == codes("alice@us.example", "bob@us.example")

@@ -18,6 +18,7 @@ from pymta.auth.login import Logins
 from pymta.config.settings.limits import LimitsSettings
 from pymta.config.settings.listener import ListenerSettings
 from pymta.config.values import Network, parse_ip
+from pymta.deliver.quota import MailboxQuota
 from pymta.directory import Directory
 from pymta.observe.log import Log
 from pymta.observe.metrics import Metrics
@@ -91,6 +92,7 @@ class Door:
         hostname: str,
         relay_domains: RelayDomains,
         directory: Directory,
+        quota: MailboxQuota,
         logins: Logins,
         submission: Submission | None,
         policies: PolicyHolder,
@@ -110,6 +112,7 @@ class Door:
         self.hostname = hostname
         self.relay_domains = relay_domains
         self.directory = directory
+        self.quota = quota
         self.logins = logins
         self.submission = submission
         self.policies = policies

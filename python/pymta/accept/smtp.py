@@ -28,7 +28,7 @@ from pymta.accept.door import Door
 from pymta.accept.login import LoginStep, SmtpLogin
 from pymta.auth.sasl import Channel
 from pymta.config.values import parse_ip
-from pymta.directory import Answered
+from pymta.directory import Account, Answered
 from pymta.mail.verdict import Verdict
 from pymta.observe.events import Refuse
 from pymta.policy.checks.recipient import recipient_check
@@ -73,6 +73,7 @@ class Conversation:
     """One session's. The driver calls `connected` or `refuse` once, then `handle` for each event, at last `gone`."""
 
     __slots__ = (
+        "_declared_octets",
         "_door",
         "_login",
         "_pending_commit",
@@ -93,6 +94,7 @@ class Conversation:
         # A reload does not change the rules of a session in progress.
         self._policy = door.policies.current
         self._login: SmtpLogin | None = None
+        self._declared_octets = 0
         self._pending_commit: int | None = None
         self.accepted_count = 0
         self.refused_count = 0
@@ -193,6 +195,7 @@ class Conversation:
     def _mail(self, event: MailEvent) -> None:
         view, door, ask = self._view, self._door, self._policy.on_mail
         view.begin_transaction()
+        self._declared_octets = event.size_octets or 0
         admission = door.intake.admission()
         if admission != "ok":
             self.refuse(_ADMISSION[admission], stage="mail", cause=f"spool is {admission}")
@@ -217,13 +220,18 @@ class Conversation:
         forward_path = recipient.forward_path
         door = self._door
         over = None if door.submission is None else door.submission.at_rcpt(self._view)
-        verdict = over or recipient_check(self._view, forward_path, door.relay_domains, door.directory)
+        verdict = over or recipient_check(
+            self._view, forward_path, door.relay_domains, door.directory, self._why_full
+        )
         if verdict is None:
             self._rcpt_possible(recipient)
         elif type(verdict) is Verdict:
             self._carry_out(verdict, "rcpt", str(forward_path))
         else:
             self._decide(verdict, lambda v: self._rcpt_checked(recipient, v))
+
+    def _why_full(self, account: Account) -> Reply | None:
+        return self._door.quota.why_full(account, self._declared_octets)
 
     def _rcpt_checked(self, recipient: Recipient, verdict: Verdict | None) -> None:
         if verdict is None:

@@ -31,6 +31,7 @@ from pymta.auth.login import Logins
 from pymta.auth.verifier import Verifier
 from pymta.config.settings import ListenerSettings, Settings
 from pymta.deliver.maildir import MaildirDelivery
+from pymta.deliver.quota import MailboxQuota
 from pymta.deliver.tls_policy import ClientContexts
 from pymta.directory import Directory
 from pymta.dns import ResolverSettings, StubResolver
@@ -303,6 +304,7 @@ class Server:
             hostname=settings.server.hostname.name,
             relay_domains=RelayDomains(str(domain) for domain in settings.domains.relay_domains),
             directory=directory,
+            quota=MailboxQuota(settings.mailboxes_folder, settings.mailboxes),
             logins=logins,
             submission=self._submission(settings, directory) if listener.role == "submission" else None,
             policies=self.policies,

@@ -14,10 +14,10 @@ from pymta._core import MaildirStore, QueuedMessage, Reply
 from pymta.config.settings.directory import MailboxesSettings
 from pymta.directory import LocalDelivery
 
-__all__ = ["MaildirDelivery", "Settled"]
+__all__ = ["FULL", "MaildirDelivery", "Settled"]
 
 _DELIVERED: Final = Reply(250, "2.0.0", "delivered to the mailbox")
-_FULL: Final = {
+FULL: Final = {
     "refuse": Reply(552, "5.2.2", "mailbox full"),
     "defer": Reply(452, "4.2.2", "mailbox full, trying again later"),
 }
@@ -111,7 +111,7 @@ class MaildirDelivery:
             if word == "delivered":
                 settled(_DELIVERED)
             elif word == "over_quota":
-                settled(_FULL[self._settings.over_quota])
+                settled(FULL[self._settings.over_quota])
             else:
                 self._trouble(cause, spool_id)
                 settled(_TROUBLE)

@@ -145,3 +145,20 @@ def test_a_stolen_account_s_mail_is_held(start_house: Callable[..., House]) -> N
         event["error"] for event in told
     ]
     assert 2 == len(house.sink.wait(2))
+
+
+def test_a_full_mailbox_is_told_to_the_author(start_house: Callable[..., House]) -> None:
+    """
+    At RCPT, and by the size that the client declares: before the message is sent, and no bounce.
+    """
+    house = start_house()
+    bob = "bob@example.test"
+    house.editor.set_account(bob, quota_octets=3000)
+    with logged_in(house) as client:
+        assert 250 == reply_to(client, "x: y\n\n" + "x" * 70 * 20, bob)[0]
+        house.server.wait_event("done", delivered=1)
+        client.docmd(f"MAIL FROM:<{ALICE}> SIZE=5000")
+        assert (552, b"5.2.2 mailbox full") == client.docmd(f"RCPT TO:<{bob}>")
+        client.rset()
+        client.docmd(f"MAIL FROM:<{ALICE}> SIZE=100")
+        assert 250 == client.docmd(f"RCPT TO:<{bob}>")[0]

@@ -5,11 +5,11 @@ A local failure is a refusal here, never a bounce later, whoever the client is: 
 """
 
 import inspect
-from collections.abc import Coroutine
-from typing import Any, Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Literal, TypeAlias
 
 from pymta._core import Address, Reply
-from pymta.directory import Directory, Resolution
+from pymta.directory import Account, Directory, Resolution
 from pymta.mail.errors import TemporaryFailure
 from pymta.mail.verdict import Verdict
 from pymta.policy.annotations import Decision
@@ -26,14 +26,23 @@ _REFUSED: Final = {
 _SOURCE_FAILED: Final = "the directory cannot be asked"
 
 
+WhyFull: TypeAlias = Callable[[Account], Reply | None]
+"""What is said where a message does not fit into an account's mailbox; None where it does."""
+
+
 def recipient_check(
-    session: Session, forward_path: Address, relay_domains: RelayDomains, directory: Directory
+    session: Session,
+    forward_path: Address,
+    relay_domains: RelayDomains,
+    directory: Directory,
+    why_full: WhyFull = lambda account: None,
 ) -> Verdict | Coroutine[Any, Any, Verdict | None] | None:
     """
     Whether mail from this client to that address is taken; None if so.
 
     For an address of a domain of ours: 550 5.1.1 where there is none, 5.2.1 where it is suspended, 5.4.6 where its
-    aliases lead in circles, 451 4.3.0 where the directory cannot be asked. For any other, `relay_check`.
+    aliases lead in circles, what *why_full* says where nobody has room, 451 4.3.0 where the directory cannot be asked.
+    For any other, `relay_check`.
     """
     if needs_login(session):
         return login_needed(session, forward_path)
@@ -42,11 +51,9 @@ def recipient_check(
     except TemporaryFailure as error:
         return _failed(session, forward_path, error)
     if isinstance(answer, Resolution):
-        if answer.status == "found":
-            return None
-        return _judged(session, forward_path, answer, relay_domains)
+        return _judged(session, forward_path, answer, relay_domains, why_full)
     assert inspect.iscoroutine(answer)
-    return _later(session, forward_path, answer, relay_domains)
+    return _later(session, forward_path, answer, relay_domains, why_full)
 
 
 async def _later(
@@ -54,24 +61,46 @@ async def _later(
     forward_path: Address,
     answer: Coroutine[Any, Any, Resolution],
     relay_domains: RelayDomains,
+    why_full: WhyFull,
 ) -> Verdict | None:
     try:
         resolution = await answer
     except TemporaryFailure as error:
         return _failed(session, forward_path, error)
-    return _judged(session, forward_path, resolution, relay_domains)
+    return _judged(session, forward_path, resolution, relay_domains, why_full)
 
 
 def _judged(
-    session: Session, forward_path: Address, resolution: Resolution, relay_domains: RelayDomains
+    session: Session,
+    forward_path: Address,
+    resolution: Resolution,
+    relay_domains: RelayDomains,
+    why_full: WhyFull,
 ) -> Verdict | None:
     status = resolution.status
     if status == "found":
-        return None
+        return _room(session, forward_path, resolution, why_full)
     # A bare postmaster is for whoever runs this host (RFC 5321 §4.5.1), also where nobody said who that is.
     if status == "not_ours" or not forward_path.domain:
         return relay_check(session, forward_path, relay_domains)
     return _noted(session, _REFUSED[status], forward_path)
+
+
+def _room(
+    session: Session, forward_path: Address, resolution: Resolution, why_full: WhyFull
+) -> Verdict | None:
+    """Of a group, one who has room is enough: the others' outcome is told when it is known."""
+    if resolution.forwards:
+        return None
+    reply = None
+    for delivery in resolution.deliveries:
+        reply = why_full(delivery.account)
+        if reply is None:
+            return None
+    if reply is None:
+        return None
+    action: Literal["defer", "refuse"] = "defer" if reply.is_temporary else "refuse"
+    return _noted(session, Verdict(action, reply, "over quota"), forward_path)
 
 
 def _failed(session: Session, forward_path: Address, error: TemporaryFailure) -> Verdict:

@@ -20,8 +20,11 @@ HERE = Path(__file__).resolve().parent
 ROUNDS_MAX = 1000
 
 
-Promise = Literal["synced", "handed on", "memory"]
-"""What a 250 means: on this disk; at the next hop; nowhere that outlives a crash."""
+Promise = Literal["synced", "handed on", "written", "memory"]
+"""
+What a 250 means: on this disk, whatever happens; at the next hop; in a file that nobody synced, so a power failure loses it;
+in a process, so its end loses it. What is claimed here was looked at with strace.
+"""
 
 
 class Contestant(Protocol):

@@ -131,7 +131,7 @@ class OpenSmtpd(_Unpacked):
     program = "usr/sbin/smtpd"
     users = "opensmtpd:901 opensmtpq:902"
 
-    def __init__(self, name: str = "opensmtpd", promise: Promise = "synced", *options: str) -> None:
+    def __init__(self, name: str = "opensmtpd", promise: Promise = "written", *options: str) -> None:
         self.name = name
         self.promise = promise
         self._options = options

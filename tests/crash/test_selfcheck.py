@@ -5,7 +5,9 @@
 import asyncio
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +19,12 @@ from pymta.selfcheck.crash import CrashCheck, Options
 from pymta.selfcheck.process import CheckFailed, ServerProcess
 from pymta.selfcheck.swarm import Sent
 from pymta.selfcheck.verdict import count
+from tests.partners.ports import is_listening
+from tests.partners.program import Program
 from tests.partners.pymta import PYTHON
+from tests.partners.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(240)
 
 A, B = ("1@swarm.example.test", "a@d.example"), ("2@swarm.example.test", "b@d.example")
 
@@ -27,7 +34,7 @@ def selfcheck(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "pymta", "selfcheck", "crash", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=200,
         check=False,
         env={**os.environ, "PYTHONPATH": str(PYTHON)},
     )
@@ -41,6 +48,27 @@ def test_a_server_that_is_well_is_found_well_and_leaves_nothing_behind(tmp_path:
     assert "--seed 7" in done.stdout
     assert "Nothing that got its 250 was lost." in done.stdout
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_one_that_is_stopped_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "on").mkdir()
+    with Program(
+        sys.executable, "-m", "pymta", "selfcheck", "crash", "--folder", tmp_path / "on", "--rounds", "1000",
+        output=tmp_path / "output", environment={"PYTHONPATH": str(PYTHON)},
+    ) as running:  # fmt: skip
+        ready = wait_until(
+            lambda: re.findall(r"relay at 127\.0\.0\.1:(\d+)", log_of(tmp_path / "on")), "a server"
+        )
+        running.process.send_signal(number)
+        assert 1 == running.process.wait(20)
+    assert "stopped; nothing is proven" in running.text()
+    assert not any(is_listening(int(port)) for port in ready)
+    assert [] == list((tmp_path / "on").iterdir())
+
+
+def log_of(folder: Path) -> str:
+    return "".join(file.read_text(encoding="utf-8") for file in folder.glob("*/log"))
 
 
 def test_its_result_is_json_for_programs_and_its_folder_is_kept_when_told(tmp_path: Path) -> None:

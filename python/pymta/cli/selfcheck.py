@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,7 +76,7 @@ def crash(
         is_well = report.ok
     except CheckFailed as error:
         raise click.ClickException(f"{plain(str(error))}\nIts data, configuration and log: {own}") from None
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         is_well = True  # nothing is known to be wrong
         raise click.ClickException("stopped; nothing is proven") from None
     finally:
@@ -102,6 +104,10 @@ def _make_folder(folder: Path | None) -> Path:
 async def _run(check: CrashCheck, rounds: int) -> CrashReport:
     from pymta.cli.live import LiveLine
 
+    running = asyncio.current_task()
+    assert running is not None, "the loop runs it as one"
+    # As Ctrl-C does by itself: what was started is ended.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
     with LiveLine(lambda _: _line(check, rounds)):
         return await check.run()
 

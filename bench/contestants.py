@@ -195,6 +195,7 @@ def pymta_configuration(
         http_port=free_port(),
         workers=workers,
         tls=_secured(folder) if tls else "",
+        delivery='[delivery]\ntls = "required"' if tls else "",
     )
     return text, port
 

@@ -171,6 +171,7 @@ class FakeOwner:
         self.postponements: list[tuple[str, Reply, float]] = []
         self.suspensions: list[tuple[float, float]] = []
         self.has_room = True
+        self.crowded = False
 
     def attempted(
         self,
@@ -192,6 +193,9 @@ class FakeOwner:
 
     def may_open_more(self) -> bool:
         return self.has_room
+
+    def is_crowded(self) -> bool:
+        return self.crowded
 
 
 def delivery_of(name: str, recipient_count: int = 1) -> Delivery:

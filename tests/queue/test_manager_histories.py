@@ -256,6 +256,8 @@ class History:
             self.operate,
             self.end_a_report,
         ]
+        in_hand_count, active_max = len(self.spool.in_hand), self.settings.active_max
+        assert self.manager.is_crowded() == (in_hand_count > 0.8 * active_max)
         result = self.random.choice(steps)()
         if result is not None:
             await result

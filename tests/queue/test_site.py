@@ -227,6 +227,65 @@ def test_more_than_may_be_ready_is_put_off() -> None:
     run(scenario())
 
 
+def test_what_a_silent_site_does_not_get_to_makes_room_for_others() -> None:
+    """
+    But only where there is no room otherwise; and more of its mail, and for longer, each time. Once it gets through what
+    it has, all is forgotten.
+    """
+
+    async def scenario() -> None:
+        owner = FakeOwner()
+        settings = DeliverySettings(connections_per_site_max=1, ready_max=4000, suspend_s_min=60)
+        site, pool = make_site(owner, settings)
+        pool.service_s = 1e6
+        loop = asyncio.get_running_loop()
+        for number in range(4000):
+            site.put(delivery_of(str(number)))
+        await pass_s(100)
+        site.sweep(loop.time())
+        assert [] == owner.postponements, "nobody else needs the room"
+
+        owner.crowded = True
+        for ready_max, wait_s in ((999, 60), (249, 120), (62, 240)):
+            owner.postponements.clear()
+            site.sweep(loop.time())
+            assert {float(wait_s)} == {wait for _, _, wait in owner.postponements}
+            assert 0 == site.ready_count
+            for number in range(1200):
+                site.put(delivery_of(str(number)))
+            assert ready_max == site.ready_count
+            await pass_s(31)
+
+        pool.service_s = 0.001
+        pool.connections_now[0].end(LEAVING)
+        await until(lambda: site.ready_count == 0)
+        for _ in range(8):
+            site.sweep(loop.time())
+        owner.postponements.clear()
+        for number in range(4000):
+            site.put(delivery_of(str(number)))
+        assert [] == owner.postponements
+
+    run(scenario())
+
+
+def test_a_huge_backlog_that_its_site_gets_through_is_not_put_off() -> None:
+    async def scenario() -> None:
+        owner = FakeOwner()
+        owner.crowded = True
+        site, pool = make_site(owner, DeliverySettings(connections_per_site_max=2))
+        pool.service_s = 0.2
+        site.put(delivery_of("huge", 50_000))
+        for number in range(100):
+            site.put(delivery_of(str(number)))
+        while site.ready_count:
+            await pass_s(1)
+            site.sweep(asyncio.get_running_loop().time())
+        assert [] == owner.postponements
+
+    run(scenario())
+
+
 @pytest.mark.parametrize("seed", range(60))
 def test_nothing_is_stranded_while_its_site_may_deliver(seed: int) -> None:
     """

@@ -67,6 +67,9 @@ class Owner:
     def may_open_more(self) -> bool:
         return self.has_room
 
+    def is_crowded(self) -> bool:
+        return True
+
 
 class History:
     """One site, one peer, and what happens to them."""

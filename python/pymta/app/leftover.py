@@ -134,6 +134,10 @@ class ByRound:
         """Of all."""
         self._own.site_suspended(site, wait_s, reply)
 
+    def is_crowded(self) -> bool:
+        """Whether the queue of its own is."""
+        return self._own.is_crowded()
+
     def may_open_more(self) -> bool:
         """Of all."""
         return self._own.may_open_more()

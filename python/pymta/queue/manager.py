@@ -33,6 +33,9 @@ TAKE_MAX = 64
 # What is due and was not taken is looked at again after this long; so is what falls due sooner.
 LOOK_AGAIN_S = 0.02
 
+# From here on, what a site has in hand and does not get to keeps others out.
+CROWDED_SHARE = 0.8
+
 # A taken message that could not be handed on is looked at again after this long.
 POSTPONE_S = 30.0
 
@@ -244,6 +247,9 @@ class QueueManager:
 
     def may_open_more(self) -> bool:
         return self._sites.has_room
+
+    def is_crowded(self) -> bool:
+        return self._active_count > self._settings.active_max * CROWDED_SHARE
 
     # ---- outcomes
 

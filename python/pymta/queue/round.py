@@ -96,13 +96,15 @@ class Round:
 class Delivery:
     """Recipients of one round that go to one site. Taken by connections in portions."""
 
-    __slots__ = ("recipients", "round", "route", "started_s")
+    __slots__ = ("ready_s", "recipients", "round", "route", "started_s")
 
     def __init__(self, round_: Round, route: Route, recipients: list[int]) -> None:
         self.round = round_
         self.route = route
         self.recipients = recipients
         self.started_s = 0.0
+        self.ready_s = 0.0
+        """Since when it waits for its turn, by the loop's clock."""
 
     def portion(self, recipients_max: int) -> "Delivery":
         """The first recipients as a delivery of its own, outstanding like this one; what is left stays here."""

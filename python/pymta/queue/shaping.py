@@ -6,7 +6,7 @@ No sockets, no messages, no clock: instants are arguments, in seconds of the loo
 
 from pymta.config.settings.delivery import DeliverySettings
 
-__all__ = ["AdaptiveLimit", "RateLimit", "Suspension"]
+__all__ = ["AdaptiveLimit", "RateLimit", "ReadyLimit", "Suspension"]
 
 
 # Who has waited as long as told has a token, whatever fractions do.
@@ -67,6 +67,40 @@ class RateLimit:
             self._tokens = max(self._tokens - 1.0, 0.0)
             return 0.0
         return (1.0 - self._tokens) / self._per_s
+
+
+class ReadyLimit:
+    """
+    How many messages a site may have in hand, and how long those wait that are one too many.
+
+    A site that does not get to its mail while all else waits for room gets a quarter of what it had, and doubles its
+    wait; one that has got through all that it had may soon have as much as any.
+    """
+
+    __slots__ = ("_settings", "messages_max", "wait_s")
+
+    def __init__(self, settings: DeliverySettings) -> None:
+        self._settings = settings
+        self.messages_max = settings.ready_max
+        self.wait_s = float(settings.suspend_s_min)
+
+    def overstayed(self, ready_count: int) -> float:
+        """
+        Some of *ready_count* messages have waited for too long.
+
+        Returns:
+            For how long they are to go back to the schedule, in seconds.
+        """
+        wait_s = self.wait_s
+        self.messages_max = max(min(ready_count, self.messages_max) // 4, 1)
+        self.wait_s = min(wait_s * 2.0, float(self._settings.suspend_s_max))
+        return wait_s
+
+    def got_through(self) -> None:
+        """Nothing is ready any more; asked about once a second."""
+        if self.messages_max < self._settings.ready_max:
+            self.messages_max = min(self.messages_max * 2, self._settings.ready_max)
+            self.wait_s = float(self._settings.suspend_s_min)
 
 
 class Suspension:

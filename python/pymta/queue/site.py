@@ -20,7 +20,7 @@ from pymta.deliver.pool import ConnectionPool
 from pymta.deliver.smtp import SmtpConnection
 from pymta.mail.route import Hop, Route
 from pymta.queue.round import Delivery
-from pymta.queue.shaping import AdaptiveLimit, RateLimit, Suspension
+from pymta.queue.shaping import AdaptiveLimit, RateLimit, ReadyLimit, Suspension
 
 __all__ = ["Site", "SiteOwner"]
 
@@ -33,6 +33,9 @@ QUICK_S = 0.01
 
 # How much the latest transaction counts in a site's pace.
 PACE_WEIGHT = 0.1
+
+# What a site has not got to for so long makes room for others, where all that may be in hand is in hand.
+READY_S_MAX = 30.0
 
 _BUSY = Reply(451, "4.3.2", "too much mail is ready for this site, trying again later")
 
@@ -60,6 +63,9 @@ class SiteOwner(Protocol):
     def may_open_more(self) -> bool:
         """Whether all sites together are below the limit of connections."""
 
+    def is_crowded(self) -> bool:
+        """Whether nearly as many messages are in hand as may be."""
+
 
 class Site:
     """The ready queue and the connections of one (egress source, site)."""
@@ -68,6 +74,7 @@ class Site:
         "_allowance",
         "_idle",
         "_in_flight",
+        "_in_hand",
         "_loop",
         "_owner",
         "_pace_s",
@@ -104,6 +111,7 @@ class Site:
         self._allowance = AdaptiveLimit(
             settings.connections_per_site_start, settings.connections_per_site_max
         )
+        self._in_hand = ReadyLimit(settings)
         self._rate = RateLimit(settings.messages_per_site_per_min_max)
         self._suspension = Suspension(settings)
         self._rate_timer: asyncio.TimerHandle | None = None
@@ -155,15 +163,23 @@ class Site:
         self.used_at_s = now_s
         if self._suspension.until_s > now_s:
             self._owner.postponed(delivery, self._trouble, self._suspension.until_s - now_s)
-        elif len(self._ready) >= self._settings.ready_max:
-            self._owner.postponed(delivery, _BUSY, self._settings.suspend_s_min)
+        elif len(self._ready) >= self._in_hand.messages_max:
+            self._owner.postponed(delivery, _BUSY, self._in_hand.wait_s)
         else:
+            delivery.ready_s = now_s
             self._ready.append(delivery)
             self._pump()
 
     def sweep(self, now_s: float) -> None:
-        """Time limits of the connections; called about once a second."""
+        """Time limits of the connections, and of what waits for them; called about once a second."""
         self._pool.sweep(now_s)
+        if not self._ready:
+            self._in_hand.got_through()
+        elif now_s - self._ready[0].ready_s > READY_S_MAX and self._owner.is_crowded():
+            wait_s = self._in_hand.overstayed(len(self._ready))
+            # In order of the time since which they wait.
+            while self._ready and now_s - self._ready[0].ready_s > READY_S_MAX:
+                self._owner.postponed(self._ready.popleft(), _BUSY, wait_s)
 
     async def close(self) -> None:
         """Stop: what is ready is postponed, connections are closed."""
@@ -216,6 +232,7 @@ class Site:
         delivery = self._ready.popleft()
         portion = delivery.portion(self._settings.recipients_per_transaction_max)
         if delivery.recipients:
+            delivery.ready_s = self._loop.time()
             self._ready.append(delivery)
         # Not the loop's time, which stands still within a turn and counts milliseconds.
         portion.started_s = monotonic()
@@ -308,7 +325,9 @@ class Site:
         if not surplus or len(surplus) == len(outcomes):
             return outcomes
         delivery.round.outstanding += 1
-        self._ready.append(Delivery(delivery.round, delivery.route, surplus))
+        left = Delivery(delivery.round, delivery.route, surplus)
+        left.ready_s = self._loop.time()
+        self._ready.append(left)
         left_over = set(surplus)
         return [outcome for outcome in outcomes if outcome[0] not in left_over]
 

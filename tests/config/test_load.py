@@ -112,6 +112,24 @@ def test_paths_are_relative_to_the_folder_of_the_file(
             "at least one",
         ),
         (
+            LEAST + '[[routes]]\ndomain = "a.example"\ntransport = "pipe"\n',
+            3,
+            "routes[0].command",
+            "missing",
+        ),
+        (
+            LEAST + '[[routes]]\ndomain = "a.example"\ntransport = "pipe"\ncommand = ["procmail"]\n',
+            6,
+            "routes[0].command",
+            "whole path",
+        ),
+        (
+            LEAST + '[[routes]]\ndomain = "a.example"\nfile = "/var/mail/x"\n',
+            5,
+            "routes[0].file",
+            'not "mbox"',
+        ),
+        (
             LEAST + '[[listeners]]\nname = "a"\naddress = "127.0.0.1:25"\nrole = "lmtp"\n',
             5,
             "listeners[0].address",

@@ -31,11 +31,14 @@ from pymta.auth.login import Logins
 from pymta.auth.verifier import Verifier
 from pymta.config.settings import ListenerSettings, Settings
 from pymta.deliver.maildir import MaildirDelivery
+from pymta.deliver.mbox import MBOXES_AT_ONCE_MAX, deliver_to_mbox
+from pymta.deliver.pipe import run_program
 from pymta.deliver.quota import MailboxQuota
 from pymta.deliver.tls_policy import ClientContexts
 from pymta.directory import Directory
 from pymta.dns import ResolverSettings, StubResolver
 from pymta.mail.errors import ConfigError, PymtaError
+from pymta.mail.route import Route
 from pymta.observe.events import Admin, Trouble
 from pymta.observe.log import Log
 from pymta.observe.metrics import Metrics
@@ -50,7 +53,9 @@ from pymta.queue.observer import QueueObserver
 from pymta.queue.reports import QueueReporter
 from pymta.queue.routing import PolicyRouting
 from pymta.queue.schedule import JITTER_SHARE
+from pymta.queue.site import SiteOwner
 from pymta.queue.sites import SiteTable
+from pymta.queue.tasks import TaskSite
 from pymta.report import ReportSettings
 from pymta.route.router import Router
 from pymta.runtime import open_files
@@ -239,6 +244,7 @@ class Server:
         )
         self.manager = self._manager(self.spool)
         self.sites.use_local(self.local)
+        self.sites.use_tasks(self._task_site)
         self.sites.belong_to(self.manager)
 
     def _manager(self, spool: Spool) -> QueueManager:
@@ -259,6 +265,23 @@ class Server:
             self.resolver,
             now_ms=self.clock.elapsed_ms,
             local_domains=DirectoryDomains(directory),
+        )
+
+    def _task_site(self, owner: SiteOwner, route: Route) -> TaskSite:
+        """For a program or a file of this host; what they may use is as it was configured when mail first came."""
+        pipe, mbox = self.settings.pipe, self.settings.mbox
+        if route.transport == "pipe":
+            return TaskSite(
+                owner,
+                lambda route, message, index: run_program(route.command, message, index, pipe),
+                tasks_max=pipe.processes_max,
+                observer=self.observer,
+            )
+        return TaskSite(
+            owner,
+            lambda route, message, index: deliver_to_mbox(route.file, message, index, mbox),
+            tasks_max=MBOXES_AT_ONCE_MAX,
+            observer=self.observer,
         )
 
     def _open_maildir(self) -> MaildirDelivery:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from pymta.config.settings import ListenerSettings, Settings
+from pymta.config.settings import ListenerSettings, RouteSettings, Settings
 from pymta.config.toml_lines import Path
 from pymta.config.values import Network
 
@@ -127,6 +127,7 @@ def _routes(settings: Settings) -> Iterator[Problem]:
             yield Problem((*here, "next_hops"), 'missing, and transport = "lmtp" needs at least one')
         if route.transport == "discard" and route.next_hops:
             yield Problem((*here, "next_hops"), 'without effect, because transport is "discard"')
+        yield from _on_this_host(route, here)
         if route.domain.text in seen:
             yield Problem(
                 (*here, "domain"),
@@ -135,6 +136,21 @@ def _routes(settings: Settings) -> Iterator[Problem]:
         elif "*" in seen:
             yield Problem((*here, "domain"), f"never gets here: routes[{seen['*']}] takes everything")
         seen.setdefault(route.domain.text, index)
+
+
+def _on_this_host(route: RouteSettings, here: Path) -> Iterator[Problem]:
+    """What a pipe and an mbox need, and what only they have."""
+    for option, transport, value in (("command", "pipe", route.command), ("file", "mbox", route.file)):
+        if value and route.transport != transport:
+            yield Problem((*here, option), f'without effect, because transport is not "{transport}"')
+        if not value and route.transport == transport:
+            yield Problem((*here, option), f'missing, and transport = "{transport}" needs it')
+    if route.transport in ("pipe", "mbox") and route.next_hops:
+        yield Problem((*here, "next_hops"), f'without effect, because transport is "{route.transport}"')
+    if route.command and not route.command[0].startswith("/"):
+        yield Problem((*here, "command"), "expected the program with its whole path")
+    if route.file is not None and not route.file.startswith("/"):
+        yield Problem((*here, "file"), "expected a whole path")
 
 
 def _delivery(settings: Settings) -> Iterator[Problem]:

@@ -37,11 +37,11 @@ class Route(msgspec.Struct, frozen=True):
     """How mail for a domain leaves."""
 
     transport: str
-    """smtp, lmtp, local or discard."""
+    """smtp, lmtp, local, pipe, mbox or discard."""
     site: str
     """The set of hosts behind it, under one name: the unit of shaping (ARCHITECTURE.md, shaping)."""
     hops: tuple[Hop, ...]
-    """In the order in which to try them; empty for local and discard."""
+    """In the order in which to try them; empty for what stays on this host."""
     tls: TlsMode
     source: str | None
     """The egress address to connect from; None leaves it to the system."""
@@ -49,3 +49,7 @@ class Route(msgspec.Struct, frozen=True):
     """Until when the answer may be used (the least TTL that it rests on)."""
     reason: str
     """In words, for `pymta explain` and the log."""
+    command: tuple[str, ...] = ()
+    """The program and its arguments, of a pipe."""
+    file: str = ""
+    """The file, of an mbox; what stands in braces is the recipient's."""

@@ -24,6 +24,7 @@ from pymta.queue.round import Delivery, RecipientOutcome, Round
 from pymta.queue.routing import PolicyRouting
 from pymta.queue.schedule import jitter_of, lifetime_ms, next_attempt_ms, warning_is_due
 from pymta.queue.site import Site
+from pymta.queue.tasks import TaskSite
 
 __all__ = ["QueueManager", "Sites"]
 
@@ -49,7 +50,7 @@ _KNOWN: Final = (Route, Reply)
 class Sites(Protocol):
     """The sites by (egress source, site name)."""
 
-    def for_route(self, route: Route) -> Site | LocalSite:
+    def for_route(self, route: Route) -> Site | LocalSite | TaskSite:
         """The one that *route* leads to; made when it is first needed."""
 
     @property

@@ -3,7 +3,7 @@ All sites, by (egress source, site name): made when first needed, swept once a s
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pymta.config.settings.delivery import DeliverySettings
 from pymta.deliver.pool import ConnectionPool, OpenCount
@@ -11,6 +11,7 @@ from pymta.deliver.tls_policy import ClientContexts
 from pymta.mail.route import Route
 from pymta.queue.local import LocalSite
 from pymta.queue.site import Site, SiteOwner
+from pymta.queue.tasks import TaskSite
 
 __all__ = ["SiteTable"]
 
@@ -30,6 +31,8 @@ class SiteTable:
         self._sites: dict[tuple[str | None, str, str], Site] = {}
         self._owner: SiteOwner | None = None
         self._local: LocalSite | None = None
+        self._task_sites: dict[str, TaskSite] = {}
+        self._make_tasks: Callable[[SiteOwner, Route], TaskSite] | None = None
         self._loop = asyncio.get_running_loop()
         self._open = OpenCount()
         self._timer = self._loop.call_later(SWEEP_S, self._sweep)
@@ -44,11 +47,17 @@ class SiteTable:
         """What takes the mail for our own domains; said once, before `belong_to`."""
         self._local = local
 
-    def for_route(self, route: Route) -> Site | LocalSite:
+    def use_tasks(self, make: Callable[[SiteOwner, Route], TaskSite]) -> None:
+        """What makes a site for a route that needs no connection."""
+        self._make_tasks = make
+
+    def for_route(self, route: Route) -> Site | LocalSite | TaskSite:
         """The site that *route* leads to."""
         if route.transport == "local":
             assert self._local is not None, "use_local comes first"
             return self._local
+        if route.transport in ("pipe", "mbox"):
+            return self._tasks_for(route)
         key = (route.source, route.transport, route.site)
         site = self._sites.get(key)
         if site is None:
@@ -56,6 +65,15 @@ class SiteTable:
             site = self._sites[key] = Site(self._owner, route, self._settings, self._make_pool)
         else:
             site.use_route(route)
+        return site
+
+    def _tasks_for(self, route: Route) -> TaskSite:
+        site = self._task_sites.get(route.site)
+        if site is None:
+            assert self._owner is not None, "belong_to comes first"
+            assert self._make_tasks is not None, "use_tasks comes first"
+            # Kept for ever: there is one for each table of the configuration.
+            site = self._task_sites[route.site] = self._make_tasks(self._owner, route)
         return site
 
     def __iter__(self) -> Iterator[Site]:
@@ -73,7 +91,7 @@ class SiteTable:
     async def close(self) -> None:
         """Close all connections; deliveries in flight end with 4yz."""
         self._timer.cancel()
-        await asyncio.gather(*(site.close() for site in self))
+        await asyncio.gather(*(site.close() for site in (*self, *self._task_sites.values())))
         if self._local is not None:
             await self._local.close()
 

@@ -54,6 +54,7 @@ class _NoLocalDomains:
 _NOTHING_LOCAL: Final = _NoLocalDomains()
 
 # What is delivered here is never remembered: whether it is ours is asked each time.
+_ON_THIS_HOST: Final = ("pipe", "mbox")
 _LOCAL: Final = Route(
     transport="local", site="local", hops=(), tls=TlsMode.NONE, source=None, expires_ms=0, reason="directory"
 )
@@ -80,6 +81,9 @@ class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     tls: TlsMode
     source: str | None
     reason: str
+    pattern: str = ""
+    command: tuple[str, ...] = ()
+    file: str = ""
 
 
 class Router:
@@ -176,6 +180,9 @@ class Router:
             return Reply(451, "4.3.5", f"policy chose a next hop that is none: {error}")
         if plan.transport == "discard":
             return self._route(plan, "discard", [], plan.reason, trace)
+        if plan.transport in _ON_THIS_HOST:
+            # One site a table, whatever the domain: its program is bounded, not the domain's mail.
+            return self._route(plan, f"{plan.transport}:{plan.pattern}", [], plan.reason, trace)
         if plan.next_hops:
             hosts = await written_hosts(
                 plan.next_hops, plan.port, resolver=self._resolver, settings=self._settings, trace=trace
@@ -265,6 +272,9 @@ class Router:
             tls=choice.tls or given.tls or settings.tls,
             source=choice.source,
             reason=reason,
+            pattern=given.pattern,
+            command=given.command,
+            file=given.file,
         )
         trace.note("rule", name, _plan_in_words(plan))
         return plan
@@ -276,7 +286,7 @@ class Router:
             first_family=self._settings.first_family,
             random=self._random,
         )
-        if plan.tls is not TlsMode.OPPORTUNISTIC and plan.transport != "discard":
+        if plan.tls is not TlsMode.OPPORTUNISTIC and hosts:
             # Connections are shared by site: one that was opened with less must never carry mail that asks for more,
             # also where a reload changed what is usual.
             site = f"{site}/{plan.tls}"
@@ -288,6 +298,8 @@ class Router:
             source=plan.source,
             expires_ms=trace.expires_ms,
             reason=reason,
+            command=plan.command,
+            file=plan.file,
         )
 
 
@@ -298,6 +310,8 @@ def _and(first: str, second: str) -> str:
 def _plan_in_words(plan: _Plan) -> str:
     if plan.transport == "discard":
         return f"{plan.reason}: discard"
+    if plan.transport in _ON_THIS_HOST:
+        return f"{plan.reason}: {plan.transport} {plan.file or ' '.join(plan.command)}"
     hops = ", ".join(str(hop) for hop in plan.next_hops)
     where = hops or f"MX records, port {plan.port}"
     return f"{plan.reason or 'no rule, no smarthost'}: {plan.transport} to {where}, TLS {plan.tls}"

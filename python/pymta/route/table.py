@@ -25,6 +25,10 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     tls: TlsMode | None = None
     port: int | None = None
     """For next hops written without one, and for hosts found by MX."""
+    command: tuple[str, ...] = ()
+    """Of a pipe."""
+    file: str = ""
+    """Of an mbox."""
 
     @classmethod
     def from_settings(cls, settings: RouteSettings) -> "Rule":
@@ -35,6 +39,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
             next_hops=settings.next_hops,
             tls=None if settings.tls is None else TlsMode(settings.tls),
             port=settings.port,
+            command=settings.command,
+            file=settings.file or "",
         )
 
 

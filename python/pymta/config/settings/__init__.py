@@ -20,6 +20,7 @@ from pymta.config.settings.host import HostSettings
 from pymta.config.settings.http import HttpSettings
 from pymta.config.settings.limits import LimitsSettings
 from pymta.config.settings.listener import ListenerSettings, default_listeners
+from pymta.config.settings.local import MboxSettings, PipeSettings
 from pymta.config.settings.log import LogSettings
 from pymta.config.settings.policy import PolicySettings
 from pymta.config.settings.queue import QueueSettings
@@ -41,6 +42,8 @@ __all__ = [
     "ListenerSettings",
     "LogSettings",
     "MailboxesSettings",
+    "MboxSettings",
+    "PipeSettings",
     "PolicySettings",
     "QueueSettings",
     "RouteSettings",
@@ -78,6 +81,10 @@ class Settings(Section, frozen=True, kw_only=True):
     ] = DirectorySettings()
     mailboxes: Annotated[MailboxesSettings, Option("Where accounts' mail is kept.", reader="deliver")] = (
         MailboxesSettings()
+    )
+    pipe: Annotated[PipeSettings, Option("Delivery to programs.", reader="deliver.pipe")] = PipeSettings()
+    mbox: Annotated[MboxSettings, Option("Delivery into files of messages.", reader="deliver.mbox")] = (
+        MboxSettings()
     )
     forwarding: Annotated[
         ForwardingSettings, Option("Mail that an alias sends on to other domains.", reader="queue.local")

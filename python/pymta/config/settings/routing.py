@@ -10,7 +10,7 @@ from pymta.config.option import Count, Option, Section
 from pymta.config.settings.delivery import TlsPolicy
 from pymta.config.values import DomainPattern, NextHop
 
-Transport = Literal["smtp", "lmtp", "discard"]
+Transport = Literal["smtp", "lmtp", "pipe", "mbox", "discard"]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 
 
@@ -80,7 +80,8 @@ class RouteSettings(Section, frozen=True, kw_only=True):
     transport: Annotated[
         Transport,
         Option(
-            '"discard" takes mail and forgets it, with a line in the log.',
+            'How: "smtp" and "lmtp" to a host, "pipe" to a program and "mbox" into a file of this one; "discard" takes '
+            "mail and forgets it, with a line in the log. Mail of the directory's domains needs no route.",
             reader="route, deliver",
             rfc="5321, 2033",
             precedent="Postfix transport(5)",
@@ -105,5 +106,28 @@ class RouteSettings(Section, frozen=True, kw_only=True):
             "The port of next hops that are written without one, or of those found by MX.",
             reader="route",
             default="25, or 24 for LMTP",
+        ),
+    ] = None
+    command: Annotated[
+        tuple[str, ...],
+        Option(
+            "The program of a pipe, with its path, and its arguments; it gets the message on its standard input, once for "
+            "each recipient. No shell is involved. {reverse_path}, {forward_path}, {local_part}, {domain} and {spool_id} "
+            'stand for what they say; an address that would be an option is refused unless "--" is before it. Its exit '
+            "status is one of sysexits.h: 65 to 69, 73 and 77 return the message, others but 0 have it tried again.",
+            reader="deliver.pipe",
+            default="none; needed for pipe",
+            precedent="Postfix pipe(8)",
+            example='["/usr/bin/procmail", "-m", "/etc/procmailrc", "{forward_path}"]',
+        ),
+    ] = ()
+    file: Annotated[
+        str | None,
+        Option(
+            "The file of an mbox, with its path. {local_part} and {domain} stand for the recipient's, made harmless.",
+            reader="deliver.mbox",
+            default="none; needed for mbox",
+            precedent="Postfix mail_spool_directory",
+            example='"/var/mail/{local_part}"',
         ),
     ] = None

@@ -468,6 +468,7 @@ def test_explain_works_without_a_server(tmp_path: Path) -> None:
     assert "127.0.0.1:2526" in for_people.output
     assert "why:" in for_people.output
     assert 2526 == for_programs["route"]["hops"][0]["port"]
+    assert [file] == list(tmp_path.iterdir()), "a question makes nothing"
 
 
 def test_explain_refuses_what_is_no_address(tmp_path: Path) -> None:

@@ -98,9 +98,10 @@ class Running:
         with smtplib.SMTP("127.0.0.1", self.smtp_port, timeout=10) as client:
             client.sendmail("a@example.net", [forward_path], "Subject: hello\r\n\r\nhello\r\n")
 
-    def pymta(self, *arguments: str, code: int = 0) -> str:
+    def pymta(self, *arguments: str, typed: str = "", code: int = 0) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "pymta", *arguments, "--config", str(self.config)],
+            input=typed,
             capture_output=True,
             text=True,
             env={**os.environ, **ENVIRONMENT},
@@ -250,6 +251,26 @@ def test_status_and_explain_of_a_running_server(running: Running) -> None:
     assert "site_state" in explained
     offline = json.loads(running.pymta("explain", "b@example.org", "--json", "--offline"))
     assert explained["route"]["hops"] == offline["route"]["hops"]
+
+
+def test_explain_knows_the_directory_with_and_without_a_server(running: Running) -> None:
+    """What an address of ours stands for is part of where its mail goes, and who asks without the server is told the same."""
+    running.pymta("domain", "add", "home.example")
+    running.pymta("account", "add", "ann@home.example", typed="correct horse\n")
+    running.pymta("alias", "add", "team@home.example", "ann@home.example", "bob@far.example")
+
+    for offline in ((), ("--offline",)):
+        told = json.loads(running.pymta("explain", "team@home.example", "--json", *offline))
+        assert "local" == told["route"]["transport"]
+        assert {
+            "status": "found",
+            "via": ["team@home.example"],
+            "accounts": ["ann@home.example"],
+            "forwards": ["bob@far.example"],
+        } == told["directory"]
+        text = running.pymta("explain", "ann+lists@home.example", *offline)
+        assert "mailbox   ann@home.example, detail lists" in text
+        assert "no such address" in running.pymta("explain", "eve@home.example", *offline)
 
 
 def test_sigterm_ends_it_in_order_and_the_next_start_goes_on(running: Running) -> None:

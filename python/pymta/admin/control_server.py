@@ -27,6 +27,7 @@ from pymta.admin.control import (
     Selection,
     SuspendRequest,
 )
+from pymta.mail.errors import TemporaryFailure
 
 __all__ = ["ControlServer"]
 
@@ -115,6 +116,8 @@ class ControlServer:
             return _json(await self._control.explain(await _decoded(request, str)))
         except ValueError as error:
             raise _RequestError(400, str(error)) from None
+        except TemporaryFailure as error:  # the directory's file, for example
+            raise _RequestError(503, str(error)) from None
 
 
 def _json(value: Any, status: int = 200) -> Response:

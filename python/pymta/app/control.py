@@ -90,7 +90,9 @@ class ServerAnswers:
 
     async def explain(self, address: str) -> dict[str, Any]:
         """Where mail for *address* would go now; ValueError where it is none."""
-        return await explain_address(self._server.routing.router, address, self._site_state)
+        return await explain_address(
+            self._server.routing.router, self._server.directory, address, self._site_state
+        )
 
     def _site_state(self, route: Route) -> dict[str, Any]:
         sites = [site for site in self._server.sites.find(route.site) if site.route.source == route.source]

@@ -15,6 +15,7 @@ from pymta.cli.output import plain, print_json
 
 if TYPE_CHECKING:
     from pymta.config.settings import Settings
+    from pymta.directory import Directory
 
 # As rust/pymta-types/src/id.rs writes them. A domain of one such label is better asked for with a dot at its end.
 _SPOOL_ID = re.compile("[0-9a-hjkmnp-tv-z]{13}")
@@ -76,17 +77,32 @@ def _explain_here(settings: Settings, address: str) -> dict[str, Any]:
     import asyncio
 
     from pymta.admin.explain import explain_address
+    from pymta.app.directory import DirectoryDomains
     from pymta.dns import ResolverSettings, StubResolver
+    from pymta.mail.errors import PymtaError
     from pymta.route.router import Router
 
     async def answer() -> dict[str, Any]:
+        directory = _directory(settings)
         resolver = StubResolver(ResolverSettings.from_settings(settings.dns))
+        router = Router.from_settings(settings, resolver, local_domains=DirectoryDomains(directory))
         try:
-            return await explain_address(Router.from_settings(settings, resolver), address)
+            return await explain_address(router, directory, address)
         finally:
             await resolver.aclose()
 
     try:
         return asyncio.run(answer())
-    except ValueError as error:
+    except (ValueError, PymtaError, OSError) as error:
         raise click.ClickException(plain(str(error))) from None
+
+
+def _directory(settings: Settings) -> Directory:
+    """The server's directory. A question makes nothing: what is not there yet is empty."""
+    from pymta.app.directory import open_directory, open_lookup, open_srs
+    from pymta.directory import TableLookup
+    from pymta.dns.resolver import wall_clock_ms
+
+    lookup = open_lookup(settings) if settings.directory_file.exists() else TableLookup()
+    srs = open_srs(settings, now_ms=wall_clock_ms) if settings.srs_secret_file.exists() else None
+    return open_directory(settings, lookup, srs)

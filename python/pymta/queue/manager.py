@@ -141,15 +141,13 @@ class QueueManager:
         self._take_scheduled = False
         if self._stopping:
             return
-        for message in self._spool.loaded():
-            self._begin(message)
+        self._begin_all(self._spool.loaded())
         room = self._room()
         if room > 0:
             loading_count = self._spool.loading_count
             taken = self._spool.take_due(self._now_ms(), room, self._settings.active_per_group_max)
             sent_for_count = self._spool.loading_count - loading_count
-            for message in taken:
-                self._begin(message)
+            self._begin_all(taken)
             if len(taken) + sent_for_count >= room:
                 self.wake()  # there may be more: go on after the loop's other work
         self._set_timer()
@@ -171,6 +169,18 @@ class QueueManager:
             self._timer = self._loop.call_later(wait_s, self.wake)
 
     # ---- a round begins
+
+    def _begin_all(self, messages: list[QueuedMessage]) -> None:
+        for message in messages:
+            try:
+                self._begin(message)
+            except (
+                BaseException
+            ) as error:  # a bug of ours, also a panic in Rust, is about this message and no other
+                if isinstance(error, KeyboardInterrupt | SystemExit):
+                    raise
+                # Who has part of it already may still conclude, so it stays in hand, and is due at the next start.
+                self._observer.trouble("beginning a round", error, spool_id=message.id)
 
     def _begin(self, message: QueuedMessage) -> None:
         self._active_count += 1

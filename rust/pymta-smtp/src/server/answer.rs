@@ -219,7 +219,11 @@ impl<W: ContentSink> Session<W> {
             return Ok(());
         }
         match asked {
-            Some(Asked::Mail(_) | Asked::Rcpt(_)) => self.count_refusal(),
+            Some(Asked::Mail(_)) => {
+                self.mail_refused();
+                self.count_refusal();
+            }
+            Some(Asked::Rcpt(_)) => self.count_refusal(),
             Some(Asked::Auth) => self.count_auth_failure(),
             Some(Asked::Data) => self.drop_pipelined_content(),
             Some(Asked::FirstChunk { octets, .. }) => self.refuse_chunk(octets, |_| ()),

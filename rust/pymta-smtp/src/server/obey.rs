@@ -192,6 +192,7 @@ impl<W: ContentSink> Session<W> {
             None
         };
         if let Some(fault) = fault {
+            self.mail_refused();
             return self.violate(fault, None);
         }
         let event = Event::Mail {
@@ -213,8 +214,7 @@ impl<W: ContentSink> Session<W> {
         }
         let accepted_count = envelope.recipients.len();
         if accepted_count >= self.settings.limits().recipients_max {
-            self.violate(&violation::TOO_MANY_RECIPIENTS, None);
-            return self.count_refusal();
+            return self.violate(&violation::TOO_MANY_RECIPIENTS, None);
         }
         let event = Event::Rcpt {
             recipient: (*recipient).clone(),
@@ -237,6 +237,13 @@ impl<W: ContentSink> Session<W> {
                 self.drop_pipelined_content();
             }
             None => self.ask(Asked::Data, Event::Data),
+        }
+    }
+
+    /// A MAIL was refused; one that had no place changes nothing.
+    pub(super) fn mail_refused(&mut self) {
+        if matches!(self.stage, Stage::Ready) {
+            self.stage = Stage::Refused;
         }
     }
 
@@ -282,7 +289,8 @@ impl<W: ContentSink> Session<W> {
     pub(super) fn refuse_chunk(&mut self, octets: u64, say: impl FnOnce(&mut Self)) {
         let next = match self.stage {
             Stage::Connected => Stage::Connected,
-            _ => Stage::Ready,
+            Stage::Ready => Stage::Ready,
+            _ => Stage::Refused,
         };
         self.enter(Step::BdatRefused, next);
         self.skip_octets = octets;
@@ -294,6 +302,9 @@ impl<W: ContentSink> Session<W> {
         match self.stage {
             _ if self.may(step) => None,
             Stage::Connected => Some(&violation::HELLO_FIRST),
+            Stage::Refused if matches!(step, Step::Rcpt | Step::Data | Step::Bdat) => {
+                Some(&violation::TRANSACTION_REFUSED)
+            }
             _ => Some(&violation::ORDER),
         }
     }

@@ -29,6 +29,8 @@ use crate::line::{self, CRLF, CommandLine};
 pub(super) enum Stage<W> {
     Connected,
     Ready,
+    /// Ready, after a MAIL or BDAT that was refused: what was pipelined behind it is no fault.
+    Refused,
     /// Without or with recipients.
     Transaction(Arc<Envelope>),
     /// DATA, up to its end.
@@ -64,7 +66,7 @@ impl<W> Stage<W> {
     pub(super) fn state(&self) -> State {
         match self {
             Self::Connected => State::Connected,
-            Self::Ready => State::Ready,
+            Self::Ready | Self::Refused => State::Ready,
             Self::Transaction(envelope) if envelope.recipients.is_empty() => State::HasReversePath,
             Self::Transaction(_) => State::HasForwardPath,
             Self::Content { .. } | Self::Decided { by_bdat: false, .. } => State::ReceivingContent,
@@ -73,6 +75,17 @@ impl<W> Stage<W> {
             }
             Self::Chunks { chunk: None, .. } => State::BetweenChunks,
             Self::Closing => State::Closing,
+        }
+    }
+
+    /// That of the transaction, where there is one.
+    fn envelope(&self) -> Option<&Arc<Envelope>> {
+        match self {
+            Self::Transaction(envelope)
+            | Self::Content { envelope, .. }
+            | Self::Chunks { envelope, .. }
+            | Self::Decided { envelope, .. } => Some(envelope),
+            Self::Connected | Self::Ready | Self::Refused | Self::Closing => None,
         }
     }
 }
@@ -296,6 +309,8 @@ impl<W: ContentSink> Session<W> {
             if self.counts.violations >= self.settings.limits().violations_max {
                 self.violate(&violation::TOO_MANY_VIOLATIONS, None);
             }
+        } else if fault.kind.is_refusal() {
+            self.count_refusal();
         }
     }
 
@@ -355,7 +370,7 @@ impl<W: ContentSink> Session<W> {
 
     /// MAIL was accepted and its message is not answered yet.
     pub fn is_in_transaction(&self) -> bool {
-        !matches!(self.stage, Stage::Connected | Stage::Ready | Stage::Closing)
+        self.stage.envelope().is_some()
     }
 
     /// An event that asks was given and not answered.
@@ -378,13 +393,7 @@ impl<W: ContentSink> Session<W> {
 
     /// The transaction so far; an empty envelope where there is none.
     pub fn envelope(&self) -> Arc<Envelope> {
-        match &self.stage {
-            Stage::Transaction(envelope)
-            | Stage::Content { envelope, .. }
-            | Stage::Chunks { envelope, .. }
-            | Stage::Decided { envelope, .. } => Arc::clone(envelope),
-            Stage::Connected | Stage::Ready | Stage::Closing => Arc::default(),
-        }
+        self.stage.envelope().map(Arc::clone).unwrap_or_default()
     }
 
     /// The accepted name; empty before.

@@ -21,6 +21,8 @@ pub enum ViolationKind {
     Parameter,
     /// The command has no place now (RFC 5321 §4.1.4).
     Order,
+    /// The same, because what came before it was refused: who pipelines has sent it by then (RFC 2920 §3.1).
+    AfterRefusal,
     /// A command or AUTH line is longer than allowed.
     CommandLineTooLong,
     /// A command holds a bare CR or a NUL.
@@ -75,6 +77,7 @@ impl ViolationKind {
             Self::Smtputf8Missing => "smtputf8-missing",
             Self::Parameter => "parameter",
             Self::Order => "order",
+            Self::AfterRefusal => "after-refusal",
             Self::CommandLineTooLong => "command-line-too-long",
             Self::StrayInCommand => "stray-in-command",
             Self::BareLfInCommand => "bare-lf-in-command",
@@ -104,8 +107,17 @@ impl ViolationKind {
     pub(super) fn counts(self) -> bool {
         !matches!(
             self,
-            Self::DeclaredTooLarge | Self::ContentTooLarge | Self::TooManyRecipients | Self::Smtputf8Missing
+            Self::DeclaredTooLarge
+                | Self::ContentTooLarge
+                | Self::TooManyRecipients
+                | Self::Smtputf8Missing
+                | Self::AfterRefusal
         )
+    }
+
+    /// Whether it counts toward `refusals_max`: it is about addresses, and a bound must be somewhere.
+    pub(super) fn is_refusal(self) -> bool {
+        matches!(self, Self::TooManyRecipients | Self::AfterRefusal)
     }
 }
 
@@ -153,7 +165,8 @@ faults! {
     PARAMETER_MALFORMED = Parameter, 501, 5 . 5 . 4, "malformed parameter";
     ORDER = Order, 503, 5 . 5 . 1, "bad sequence of commands";
     HELLO_FIRST = Order, 503, 5 . 5 . 1, "name yourself first (EHLO)";
-    NO_RECIPIENTS = Order, 554, 5 . 5 . 1, "no valid recipients";
+    TRANSACTION_REFUSED = AfterRefusal, 503, 5 . 5 . 1, "this transaction was refused";
+    NO_RECIPIENTS = AfterRefusal, 554, 5 . 5 . 1, "no valid recipients";
     BINARY_NEEDS_BDAT = Order, 503, 5 . 5 . 1, "BODY=BINARYMIME needs BDAT";
     TLS_ACTIVE = Order, 503, 5 . 5 . 1, "TLS is active already";
     AUTHENTICATED = Order, 503, 5 . 5 . 1, "already authenticated";

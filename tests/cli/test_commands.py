@@ -19,6 +19,7 @@ from pymta.admin.control import QueueQuery, Selection, SuspendRequest
 from pymta.cli import _COMMANDS, command_line, place
 from pymta.cli.serve import banner, first_message
 from pymta.config.default import TEXT, load_default
+from pymta.tls.self_made import write_self_made
 from tests.cli.running import DETAIL, ID, RunningControl
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -296,6 +297,8 @@ def as_toml(rows: list[dict[str, str]]) -> str:
             "pymta.toml:2: server.user: there is no user",
         ),
         (LEAST + '[delivery]\nca_file = "no.pem"\n', "pymta.toml:4: delivery.ca_file: "),
+        (LEAST + '[delivery]\nca_file = "pymta.toml"\n', "pymta.toml:4: delivery.ca_file: "),
+        (LEAST + '[directory]\nsource = "file"\nfile = "none.toml"\n', "none.toml"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_exit_code_1(tmp_path: Path, text: str, said: str) -> None:
@@ -308,6 +311,28 @@ def test_what_is_wrong_is_one_line_and_exit_code_1(tmp_path: Path, text: str, sa
     assert said in result.output
     assert 1 == len(result.output.strip().splitlines())
     assert result.output.startswith("Error: ")
+
+
+def test_the_embedded_default_is_right_before_its_first_start(tmp_path: Path) -> None:
+    """The certificate that it names is made by that start, so its absence is no fault; and a check makes nothing."""
+    result = run("check", "--quiet", "--no-config", "--data", str(tmp_path / "data"))
+
+    assert (0, "") == (result.exit_code, result.output)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_authorities_for_clients_are_read_by_check(tmp_path: Path) -> None:
+    write_self_made(tmp_path / "own.pem", tmp_path / "own.key", ("mx.example.org",), valid_days=1)
+    file = tmp_path / "pymta.toml"
+    file.write_text(
+        LEAST + '[[listeners]]\nname = "a"\naddress = "127.0.0.1:25"\ntls = "starttls"\n'
+        'certificate_file = "own.pem"\nkey_file = "own.key"\nclient_ca_file = "none.pem"\n'
+    )
+
+    result = run("check", "--config", str(file))
+
+    assert 1 == result.exit_code
+    assert "none.pem" in result.output
 
 
 # ---- the running server ----------------------------------------------------------------------------------------------

@@ -81,11 +81,12 @@ def _leaves(value: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str
 
 
 def _outside(loaded: Loaded) -> Iterator[str]:
-    """What is wrong with what the configuration names: scripts, certificates, users."""
+    """What is wrong with what the configuration names: scripts, certificates, the directory, users."""
     from pymta.mail.errors import ConfigError
     from pymta.runtime.privileges import UnknownUserError, ids_of
 
     settings = loaded.settings
+    yield from _about_certificates(loaded)
     if settings.policy.script is not None:
         from pymta.policy.loader import load_script
 
@@ -96,23 +97,43 @@ def _outside(loaded: Loaded) -> Iterator[str]:
         else:
             for warning in script.warnings:
                 click.echo(f"Warning: {warning}", err=True)
-    for index, listener in enumerate(settings.listeners):
-        if listener.certificate_file is None:
-            continue
-        from pymta.tls.server import CertificateFiles, ServerTls
+    if (
+        settings.directory.source == "file"
+    ):  # a database is made where there is none, and nothing is made here
+        from pymta.app.directory import open_lookup
 
         try:
-            key_file = listener.key_file or listener.certificate_file
-            ServerTls((CertificateFiles(listener.certificate_file, key_file),))
-        except (ConfigError, OSError, ValueError) as error:
-            yield f"{_place(loaded, ('listeners', index, 'certificate_file'))}: {error}"
-    if settings.delivery.ca_file is not None and not settings.delivery.ca_file.is_file():
-        yield f"{_place(loaded, ('delivery', 'ca_file'))}: {settings.delivery.ca_file} is no file"
+            open_lookup(settings)
+        except ConfigError as error:
+            yield str(error)
     if settings.server.user is not None:
         try:
             ids_of(settings.server.user, settings.server.group)
         except UnknownUserError as error:
             yield f"{_place(loaded, ('server', 'user'))}: {error}"
+
+
+def _about_certificates(loaded: Loaded) -> Iterator[str]:
+    from pymta.mail.errors import ConfigError
+    from pymta.tls import CertificateFiles, ServerTls, verifying_context
+
+    for index, listener in enumerate(loaded.settings.listeners):
+        certificate_file = listener.certificate_file
+        if certificate_file is None:
+            continue
+        if not loaded.files and not certificate_file.exists():
+            continue  # of the embedded default, whose first start makes it
+        files = CertificateFiles(certificate_file, listener.key_file or certificate_file)
+        try:
+            ServerTls((files,), client_ca_file=listener.client_ca_file)
+        except (ConfigError, OSError, ValueError) as error:
+            yield f"{_place(loaded, ('listeners', index, 'certificate_file'))}: {error}"
+    ca_file = loaded.settings.delivery.ca_file
+    if ca_file is not None:
+        try:
+            verifying_context(ca_file)
+        except OSError as error:
+            yield f"{_place(loaded, ('delivery', 'ca_file'))}: {ca_file}: {error.strerror or error}"
 
 
 def _place(loaded: Loaded, path: tuple[str | int, ...]) -> str:

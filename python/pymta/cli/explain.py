@@ -103,6 +103,7 @@ def _directory(settings: Settings) -> Directory:
     from pymta.directory import TableLookup
     from pymta.dns.resolver import wall_clock_ms
 
-    lookup = open_lookup(settings) if settings.directory_file.exists() else TableLookup()
+    is_there = settings.directory.source != "sqlite" or settings.directory_file.exists()
+    lookup = open_lookup(settings) if is_there else TableLookup()
     srs = open_srs(settings, now_ms=wall_clock_ms) if settings.srs_secret_file.exists() else None
     return open_directory(settings, lookup, srs)

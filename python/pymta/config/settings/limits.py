@@ -98,7 +98,8 @@ class LimitsSettings(Section, frozen=True, kw_only=True):
     refusals_max: Annotated[
         Count,
         Option(
-            "MAIL and RCPT refused by policy since the last message; then 421 4.7.0. Bounds the guessing of addresses.",
+            "MAIL and RCPT refused by policy, and what was pipelined behind them, since the last message; then 421 4.7.0. "
+            "Bounds the guessing of addresses.",
             reader="accept.listener",
             precedent="Exim smtp_max_unknown_commands; Haraka limits by plugin",
         ),

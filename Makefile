@@ -47,9 +47,13 @@ $(VENV)/.developed: $(VENV)/.locked pyproject.toml $(RUST_SOURCES)
 
 .PHONY: test
 test: export PYO3_PYTHON = $(CURDIR)/$(BIN)/python
-test: partners develop ## Run every test (at most 10 minutes on two cores)
+test: partners develop ldap ## Run every test (at most 10 minutes on two cores)
 	cargo test --locked --workspace
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+.PHONY: ldap
+ldap: venv # the extra that needs a library of the system to be built; without it its tests are skipped
+	@test ! -e /usr/include/ldap.h || $(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements/ldap.txt
 
 .PHONY: partners
 partners: ## Install the Debian packages that tests talk to, or name those that are missing

@@ -11,7 +11,11 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = {"runtime": [], "dev": ["--extra", "dev", "--constraint", "requirements/runtime.txt"]}
+LOCKS = {
+    "runtime": [],
+    "ldap": ["--extra", "ldap", "--constraint", "requirements/runtime.txt"],
+    "dev": ["--extra", "dev", "--constraint", "requirements/runtime.txt"],
+}
 HEAD = "# Made by `make lock` from pyproject.toml; install with --require-hashes --no-deps.\n"
 
 

@@ -35,9 +35,12 @@ PACKAGES = {
     "procmail": "procmail",
     "strace": "strace",
     "unbound": "unbound",
+    "slapd": "slapd",
 }
 # A module that one of those programs needs and its package only recommends, and the package of the module.
 PERL_MODULES = {"Net::SSLeay": "libnet-ssleay-perl"}  # swaks, for TLS
+# What the extra `ldap` is built with, below /usr/include, and the package it comes from.
+INCLUDES = {"ldap.h": "libldap2-dev", "sasl/sasl.h": "libsasl2-dev"}
 POLICY_RC_D = Path("/usr/sbin/policy-rc.d")
 SEARCHED = os.pathsep.join(
     [os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/dovecot"]
@@ -45,9 +48,10 @@ SEARCHED = os.pathsep.join(
 
 
 def missing_packages() -> list[str]:
-    """The packages of which a program or module is not found, each once, in order of name."""
+    """The packages of which a program, module or header is not found, each once, in order of name."""
     missing = {package for program, package in PACKAGES.items() if not shutil.which(program, path=SEARCHED)}
     missing |= {package for module, package in PERL_MODULES.items() if not _has_perl_module(module)}
+    missing |= {package for name, package in INCLUDES.items() if not Path("/usr/include", name).exists()}
     return sorted(missing)
 
 

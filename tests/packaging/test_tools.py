@@ -54,7 +54,7 @@ def test_a_licence_that_binds_or_is_unknown_is_refused(expression: str) -> None:
     assert not is_allowed(expression)
 
 
-@pytest.mark.parametrize("name", ["runtime", "dev"])
+@pytest.mark.parametrize("name", ["runtime", "dev", "ldap"])
 def test_a_lock_is_exact_and_hashed(name: str) -> None:
     """Every line of a lock is one version with at least one hash, and no line names an index."""
     text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
@@ -74,13 +74,14 @@ def test_the_locks_agree_and_cover_what_is_declared() -> None:
         text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
         return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", text, flags=re.MULTILINE))
 
-    runtime, dev = versions("runtime"), versions("dev")
+    runtime, dev, ldap = versions("runtime"), versions("dev"), versions("ldap")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     assert runtime == {name: dev[name] for name in runtime}
+    assert runtime == {name: ldap[name] for name in runtime}
     assert {re.split(r"[<>=\[]", item)[0] for item in project["dependencies"]} <= set(runtime)
     for extra in project["optional-dependencies"].values():
-        assert {re.split(r"[<>=\[]", item)[0] for item in extra} - {"pymta-server"} <= set(dev)
+        assert {re.split(r"[<>=\[]", item)[0] for item in extra} - {"pymta-server"} <= set(dev) | set(ldap)
 
 
 def test_a_machine_without_rust_is_told_so_in_one_line(tmp_path: Path) -> None:

@@ -23,6 +23,10 @@ def open_lookup(settings: Settings) -> Lookup:
     """
     if settings.directory.source == "none":
         return TableLookup()
+    if settings.directory.source == "ldap":
+        from pymta.directory.ldap import LdapLookup
+
+        return LdapLookup(settings.ldap)
     if settings.directory.source == "file":
         from pymta.auth.schemes import scheme_of
         from pymta.directory.file import read_directory

@@ -439,7 +439,7 @@ class Server:
         use_policy = self.policies.prepare(new.policy.script, new.policy)
         lookup, now = self._lookup, self.settings
         other = (new.directory.source, new.directory_file) != (now.directory.source, now.directory_file)
-        if other or new.directory.source == "file":
+        if other or new.directory.source == "file" or new.ldap != now.ldap:
             lookup = open_lookup(new)
         srs = open_srs(new, now_ms=self.clock.now_ms)
         directory = open_directory(new, lookup, srs)

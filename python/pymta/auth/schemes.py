@@ -54,7 +54,9 @@ _DIGESTS: Final = {
     "{SHA512}": "sha512",
     "{SSHA512}": "sha512",
 }
-_READ_OVER: Final = re.compile(r"\{(?:CRYPT|SHA256-CRYPT|SHA512-CRYPT|BLF-CRYPT|ARGON2ID)\}", re.IGNORECASE)
+_READ_OVER: Final = re.compile(
+    r"\{(?:CRYPT|SHA256-CRYPT|SHA512-CRYPT|BLF-CRYPT|ARGON2ID|ARGON2)\}", re.IGNORECASE
+)
 _BRACED: Final = re.compile(r"\{[A-Za-z0-9.-]+\}")
 _BCRYPT: Final = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
 _SHA_CRYPT: Final = re.compile(r"\$([56])\$(?:rounds=(\d{1,9})\$)?[./A-Za-z0-9]{0,16}\$[./A-Za-z0-9]+")

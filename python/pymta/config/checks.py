@@ -172,6 +172,15 @@ def _directory(settings: Settings) -> Iterator[Problem]:
     if settings.directory.source == "file" and settings.directory.file is None:
         yield Problem(("directory", "file"), 'missing, and source = "file" needs one')
 
+    if settings.directory.source != "ldap":
+        return
+    for option in ("base_dn", "domains"):
+        if not getattr(settings.ldap, option):
+            yield Problem(("ldap", option), 'missing, and directory.source = "ldap" needs it')
+    for position, pattern in enumerate(settings.ldap.domains):
+        if pattern.is_everything or pattern.text.startswith("."):
+            yield Problem(("ldap", "domains", position), f'expected one domain, got "{pattern}"')
+
 
 def _queue(settings: Settings) -> Iterator[Problem]:
     yield from _ordered(settings, ("queue", "retry_s_min"), ("queue", "retry_s_max"))

@@ -18,6 +18,7 @@ from pymta.config.settings.dns import DnsSettings
 from pymta.config.settings.domains import DomainsSettings
 from pymta.config.settings.host import HostSettings
 from pymta.config.settings.http import HttpSettings
+from pymta.config.settings.ldap import LdapSettings
 from pymta.config.settings.limits import LimitsSettings
 from pymta.config.settings.listener import ListenerSettings, default_listeners
 from pymta.config.settings.local import MboxSettings, PipeSettings
@@ -38,6 +39,7 @@ __all__ = [
     "ForwardingSettings",
     "HostSettings",
     "HttpSettings",
+    "LdapSettings",
     "LimitsSettings",
     "ListenerSettings",
     "LogSettings",
@@ -79,6 +81,9 @@ class Settings(Section, frozen=True, kw_only=True):
     directory: Annotated[
         DirectorySettings, Option("Domains, accounts and aliases of our own.", reader="app.directory")
     ] = DirectorySettings()
+    ldap: Annotated[LdapSettings, Option("A directory on an LDAP server.", reader="directory.ldap")] = (
+        LdapSettings()
+    )
     mailboxes: Annotated[MailboxesSettings, Option("Where accounts' mail is kept.", reader="deliver")] = (
         MailboxesSettings()
     )

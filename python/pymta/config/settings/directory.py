@@ -17,7 +17,7 @@ class DirectorySettings(Section, frozen=True, kw_only=True):
     """
 
     source: Annotated[
-        Literal["sqlite", "file", "none"],
+        Literal["sqlite", "file", "ldap", "none"],
         Option(
             'Where entries come from. "sqlite" is a database that `pymta domain`, `pymta account` and `pymta alias` '
             'change while the server runs; empty, it changes nothing. "file" is a TOML file that is read at the start and at a reload. "none" has no '

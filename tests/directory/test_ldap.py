@@ -1,0 +1,183 @@
+"""A directory in LDAP, asked of Debian's slapd: the same rules, answers that come later, and no name that is a filter."""
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pymta._core import Address
+from pymta.config.settings.ldap import LdapSettings
+from pymta.config.values import DomainPattern
+from pymta.directory import Directory, settled
+from pymta.directory.ldap import DirectoryUnreachable, LdapLookup, escaped
+from pymta.mail.errors import ConfigError
+from tests.partners.slapd import BASE, READER, READER_PASSWORD, Slapd
+
+ENTRIES = f"""
+dn: uid=alice,{BASE}
+objectClass: inetOrgPerson
+cn: Alice
+sn: Alice
+uid: alice
+mail: alice@example.org
+employeeNumber: 5000
+labeledURI: shop@else.example
+userPassword: {{SHA}}W6ph5Mm5Pz8GgiULbPgzG37mj9g=
+
+dn: uid=star,{BASE}
+objectClass: inetOrgPerson
+cn: Star
+sn: Star
+mail: we*ird(x)@example.org
+
+dn: uid=one,{BASE}
+objectClass: inetOrgPerson
+cn: one
+sn: one
+mail: twice@example.org
+
+dn: uid=two,{BASE}
+objectClass: inetOrgPerson
+cn: two
+sn: two
+mail: twice@example.org
+
+dn: cn=team@example.org,{BASE}
+objectClass: nisMailAlias
+cn: team@example.org
+rfc822MailMember: alice@example.org
+rfc822MailMember: out@far.example
+rfc822MailMember: no address
+"""
+
+
+class Watch:
+    now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def slapd(tmp_path: Path) -> Iterator[Slapd]:
+    pytest.importorskip("bonsai", reason="the extra ldap is not installed")
+    if not Slapd.is_installed():
+        pytest.skip("slapd is not installed")
+    with Slapd(tmp_path / "slapd", ENTRIES) as running:
+        yield running
+
+
+def settings(slapd: Slapd, folder: Path, **more: object) -> LdapSettings:
+    (folder / "secret").write_text(READER_PASSWORD + "\n")
+    given = {
+        "url": slapd.url,
+        "bind_dn": READER,
+        "bind_password_file": folder / "secret",
+        "base_dn": BASE,
+        "domains": (DomainPattern("example.org"),),
+        "alias_filter": "(&(objectClass=nisMailAlias)(cn={address}))",
+        "addresses_attribute": "labeledURI",
+        "quota_attribute": "employeeNumber",
+        "timeout_s": 2,
+        **more,
+    }
+    return LdapSettings(**given)  # type: ignore[arg-type] # by name, as the file has them
+
+
+async def test_entries_become_accounts_and_aliases(slapd: Slapd, tmp_path: Path) -> None:
+    lookup = LdapLookup(settings(slapd, tmp_path))
+    directory = Directory(lookup)
+    alice = await settled(directory.account("Alice@Example.ORG"))
+
+    assert alice is not None
+    assert (("shop@else.example",), 5000) == (alice.addresses, alice.quota_octets)
+    assert ["{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="] == [
+        one.stored.reveal() for one in await settled(directory.passwords(alice))
+    ]
+    team = await settled(directory.resolve(Address("team+x@example.org")))
+    assert (["alice@example.org"], ["out@far.example"]) == (
+        [delivery.account.name for delivery in team.deliveries],
+        [str(address) for address in team.forwards],
+    )
+    assert "unknown" == (await settled(directory.resolve(Address("bob@example.org")))).status
+    assert "not_ours" == (await settled(directory.resolve(Address("alice@else.example")))).status
+    assert await settled(directory.may_use(alice, "shop@else.example"))
+    lookup.close()
+
+
+async def test_an_answer_is_remembered_for_a_while(slapd: Slapd, tmp_path: Path) -> None:
+    watch = Watch()
+    lookup = LdapLookup(settings(slapd, tmp_path, remember_s=30), monotonic=watch)
+    directory = Directory(lookup)
+    await settled(directory.resolve(Address("alice@example.org")))
+
+    assert not inspect.iscoroutine(directory.resolve(Address("alice@example.org")))
+    watch.now_s += 31
+    later = directory.resolve(Address("alice@example.org"))
+    assert inspect.iscoroutine(later)
+    assert "found" == (await later).status
+    lookup.close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "*@example.org",
+        "a*@example.org",
+        '"*)(uid=*"@example.org',
+        '"alice)(mail=*"@example.org',
+        "\\2a@example.org",
+    ],
+)
+async def test_no_name_is_a_filter(slapd: Slapd, tmp_path: Path, name: str) -> None:
+    """
+    LDAP injection (notes/attacks.md, row 17): a star finds the one whose name has a star, and nobody else.
+    """
+    lookup = LdapLookup(settings(slapd, tmp_path))
+    directory = Directory(lookup)
+
+    assert await settled(directory.account(name)) is None
+    assert await settled(directory.account("we*ird(x)@example.org")) is None  # no dot-string, so it is quoted
+    lookup.close()
+
+
+def test_all_but_letters_and_digits_are_escaped() -> None:
+    assert "a.b@x" == escaped("a.b@x")
+    assert r"\2a\29\28uid\5c\00\c3\bc" == escaped("*)(uid\\\0ü")
+
+
+async def test_a_server_that_is_gone_is_our_trouble_until_it_is_back(slapd: Slapd, tmp_path: Path) -> None:
+    lookup = LdapLookup(settings(slapd, tmp_path, remember_s=0))
+    directory = Directory(lookup)
+    assert await settled(directory.account("alice@example.org")) is not None
+    slapd.stop()
+    lookup._known.clear()
+    with pytest.raises(DirectoryUnreachable):
+        await settled(directory.account("alice@example.org"))
+    slapd.start()
+    assert await settled(directory.account("alice@example.org")) is not None
+    lookup.close()
+
+
+async def test_two_entries_for_one_address_are_trouble(slapd: Slapd, tmp_path: Path) -> None:
+    lookup = LdapLookup(settings(slapd, tmp_path))
+    with pytest.raises(DirectoryUnreachable, match="2 entries"):
+        await settled(Directory(lookup).account("twice@example.org"))
+    lookup.close()
+
+
+async def test_many_who_ask_for_one_name_ask_once(slapd: Slapd, tmp_path: Path) -> None:
+    lookup = LdapLookup(settings(slapd, tmp_path))
+    directory = Directory(lookup)
+    answers = await asyncio.gather(*(settled(directory.account("alice@example.org")) for _ in range(50)))
+
+    assert all(answer is not None for answer in answers)
+    assert 1 == len(lookup._idle)
+    lookup.close()
+
+
+async def test_a_password_that_cannot_be_read_is_a_configuration_error(slapd: Slapd, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        LdapLookup(settings(slapd, tmp_path, bind_password_file=tmp_path / "nothing"))

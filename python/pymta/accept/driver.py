@@ -142,7 +142,7 @@ class SmtpDriver(asyncio.Protocol):
         try:
             self._session.receive(chunk)
         except BaseException as error:
-            self._fail(error)
+            self.fail(error)
             return
         self.advance()
 
@@ -181,7 +181,7 @@ class SmtpDriver(asyncio.Protocol):
                 conversation.handle(event)
             octets = session.output()
         except BaseException as error:  # a bug of ours, also a panic in Rust, ends this session and no other
-            self._fail(error)
+            self.fail(error)
             return
         transport = self._transport
         if octets and not transport.is_closing():
@@ -225,7 +225,7 @@ class SmtpDriver(asyncio.Protocol):
             self._task = None
             then(given)
         except BaseException as error:
-            self._fail(error)
+            self.fail(error)
             return
         self.advance()
 
@@ -355,7 +355,8 @@ class SmtpDriver(asyncio.Protocol):
         self._session.shut_down(reply)
         self.advance()
 
-    def _fail(self, error: BaseException) -> None:
+    def fail(self, error: BaseException) -> None:
+        """A bug of ours met this session: say so, and end it."""
         if isinstance(error, KeyboardInterrupt | SystemExit | asyncio.CancelledError):
             raise error
         self._door.log.trouble("session", error, sid=self._view.id)

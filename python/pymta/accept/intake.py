@@ -273,14 +273,28 @@ class Intake:
         """Answer every session whose message became durable, or did not."""
         for token, result in self._spool.completions():
             pending = self._pending.pop(token, None)
-            if pending is None:
-                self._settle_injection(token, result)
-            elif pending.is_late and self._is_withdrawn(result):
-                self._late_count -= 1
-            elif isinstance(result, str):
-                self._accepted(pending, result)
-            else:
-                self._not_stored(pending, result)
+            try:
+                if pending is None:
+                    self._settle_injection(token, result)
+                elif pending.is_late and self._is_withdrawn(result):
+                    self._late_count -= 1
+                elif isinstance(result, str):
+                    self._accepted(pending, result)
+                else:
+                    self._not_stored(pending, result)
+            except (
+                BaseException
+            ) as error:  # a bug of ours, also a panic in Rust: the others of this batch are answered
+                self._failed(pending, error)
+
+    def _failed(self, pending: _Pending | None, error: BaseException) -> None:
+        conversation = None if pending is None else pending.conversation
+        if conversation is not None:
+            conversation.fail(error)
+        elif isinstance(error, KeyboardInterrupt | SystemExit):
+            raise error
+        else:
+            self._log.trouble("answering for a commit", error)
 
     def _is_withdrawn(self, result: str | SpoolError) -> bool:
         """

@@ -68,6 +68,9 @@ class Waiter(Protocol):
     def advance(self) -> None:
         """Go on, after an answer that came outside of `wait_for`."""
 
+    def fail(self, error: BaseException) -> None:
+        """End the session for a bug of ours."""
+
 
 class Conversation:
     """One session's. The driver calls `connected` or `refuse` once, then `handle` for each event, at last `gone`."""
@@ -344,6 +347,11 @@ class Conversation:
         """Look at the time limit of a commit; called about once a second while the session waits."""
         if self._pending_commit is not None:
             self._door.intake.give_up_late(self._pending_commit, self._door.limits.commit_s_max)
+
+    def fail(self, error: BaseException) -> None:
+        """Intake met a bug of ours over this session's message: end the session."""
+        self._pending_commit = None
+        self._waiter.fail(error)
 
     def committed(self) -> None:
         """Intake has answered the message: go on."""

@@ -362,7 +362,11 @@ class SmtpDriver(asyncio.Protocol):
         self._door.log.trouble("session", error, sid=self._view.id)
         self._end = "trouble"
         try:
-            self._session.shut_down(_TROUBLE)
+            # A session that waits for an answer says nothing else before it has one.
+            if self._session.waiting_for_decision:
+                self._session.refuse(_TROUBLE)
+            else:
+                self._session.shut_down(_TROUBLE)
             octets = self._session.output()
             if octets and not self._transport.is_closing():
                 self._transport.write(octets)

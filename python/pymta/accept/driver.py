@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from pymta._core import Reply, ServerSession
 from pymta.accept.door import Door, counted_address
-from pymta.accept.smtp import Conversation
+from pymta.accept.smtp import HANDLERS, Conversation
 from pymta.auth.sasl import Channel
 from pymta.observe.events import Connect
 from pymta.policy.annotations import TlsFacts
@@ -178,7 +178,7 @@ class SmtpDriver(asyncio.Protocol):
         session, conversation = self._session, self._conversation
         try:
             while (event := session.next_event()) is not None:
-                conversation.handle(event)
+                HANDLERS[type(event)](conversation, event)
             octets = session.output()
         except BaseException as error:  # a bug of ours, also a panic in Rust, ends this session and no other
             self.fail(error)

@@ -14,7 +14,7 @@ from pymta._core import ContentWriter, Envelope, IncomingMessage, MessageEvent, 
 from pymta.config.settings.limits import LimitsSettings
 from pymta.mail.injection import Injection, Redistribution
 from pymta.mail.verdict import Verdict
-from pymta.observe.events import Accept
+from pymta.observe.events import Accept, in_us
 from pymta.observe.log import Log
 from pymta.observe.metrics import Metrics
 from pymta.policy.message import Message
@@ -234,7 +234,7 @@ class Intake:
                 reverse_path=envelope.reverse_path_text,
                 recipients=envelope.recipient_count,
                 size_octets=message.size_octets,
-                took_s=round(monotonic() - began_s, 6),
+                took_s=in_us(monotonic() - began_s),
                 discarded=verdict.reason or verdict.where or "by policy"
                 if verdict is not None
                 else "by policy",
@@ -327,7 +327,7 @@ class Intake:
                 recipients=recipients,
                 forward_path=envelope.forward_path_text(0),
                 size_octets=size_octets,
-                took_s=round(took_s, 6),
+                took_s=in_us(took_s),
                 held=pending.held,
             )
         )

@@ -6,7 +6,7 @@ time. Order and grammar were Rust's affair before we hear of anything; sockets a
 """
 
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar, cast
+from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
 from pymta._core import (
     AuthEvent,
@@ -32,13 +32,9 @@ from pymta.directory import Account, Answered
 from pymta.mail.verdict import Verdict
 from pymta.observe.events import Refuse
 from pymta.policy.checks.recipient import recipient_check
-from pymta.policy.pipeline import Policy
 from pymta.policy.session import Session
 
-if TYPE_CHECKING:
-    from pymta._core import ServerEvent  # a name of the stub only
-
-__all__ = ["Conversation", "Stage", "Waiter"]
+__all__ = ["HANDLERS", "Conversation", "Stage", "Waiter"]
 
 Stage = Literal["connect", "hello", "starttls", "auth", "mail", "rcpt", "data", "message"]
 
@@ -73,29 +69,37 @@ class Waiter(Protocol):
 
 
 class Conversation:
-    """One session's. The driver calls `connected` or `refuse` once, then `handle` for each event, at last `gone`."""
+    """
+    One session's. The driver calls `connected` or `refuse` once, then the handler of each event, at last `gone`.
+
+    Attributes:
+        door: What the listener's sessions share.
+        session: The protocol session.
+        view: What policy sees of the session.
+        policy: The policy that this session began with.
+    """
 
     __slots__ = (
         "_declared_octets",
-        "_door",
         "_login",
         "_pending_commit",
-        "_policy",
-        "_session",
-        "_view",
         "_waiter",
         "accepted_count",
+        "door",
         "end",
+        "policy",
         "refused_count",
+        "session",
+        "view",
     )
 
     def __init__(self, waiter: Waiter, door: Door, session: ServerSession, view: Session) -> None:
         self._waiter = waiter
-        self._door = door
-        self._session = session
-        self._view = view
+        self.door = door
+        self.session = session
+        self.view = view
         # A reload does not change the rules of a session in progress.
-        self._policy = door.policies.current
+        self.policy = door.policies.current
         self._login: SmtpLogin | None = None
         self._declared_octets = 0
         self._pending_commit: int | None = None
@@ -105,15 +109,11 @@ class Conversation:
 
     def connected(self) -> None:
         """Somebody is there: greet, unless policy says otherwise."""
-        ask = self._policy.on_connect
-        if ask is None or (answer := ask(self._view)) is None:
-            self._session.greet()
+        ask = self.policy.on_connect
+        if ask is None or (answer := ask(self.view)) is None:
+            self.session.greet()
         else:
             self._decide(answer, self._greet)
-
-    def handle(self, event: "ServerEvent") -> None:
-        """Answer an event, or see to it that it will be answered."""
-        _HANDLERS[type(event)](self, event)
 
     def gone(self) -> None:
         """The connection is lost. A commit on its way is not called back: the message may arrive twice, never not."""
@@ -121,25 +121,25 @@ class Conversation:
             self._login.gone()
             self._login = None
         if self._pending_commit is not None:
-            self._door.intake.forget(self._pending_commit)
+            self.door.intake.forget(self._pending_commit)
             self._pending_commit = None
 
     # ---- answers
 
     def refuse(self, reply: Reply, *, stage: Stage, cause: str, forward_path: str = "") -> None:
         """Say no, and write down why."""
-        self._session.refuse(reply)
+        self.session.refuse(reply)
         self.refused(reply, stage=stage, cause=cause, forward_path=forward_path)
 
     def refused(self, reply: Reply, *, stage: Stage, cause: str, forward_path: str = "") -> None:
         """Write down that something was refused."""
         self.refused_count += 1
-        self._door.metrics.refusals.add(stage)
-        view = self._view
+        self.door.metrics.refusals.add(stage)
+        view = self.view
         reverse_path = ""
         if stage in ("rcpt", "data", "message"):
             reverse_path = str(view.reverse_path or "")
-        self._door.log.emit(
+        self.door.log.emit(
             Refuse(
                 sid=view.id,
                 peer=view.peer_address,
@@ -160,7 +160,7 @@ class Conversation:
     def _carry_out(self, verdict: Verdict | None, stage: Stage, forward_path: str = "") -> bool:
         """Accept or refuse the stage; True where it was accepted."""
         if verdict is None or verdict.reply is None:
-            self._session.accept()
+            self.session.accept()
             return True
         self.refuse(verdict.reply, stage=stage, cause=_cause(verdict), forward_path=forward_path)
         return False
@@ -169,34 +169,34 @@ class Conversation:
 
     def _greet(self, verdict: Verdict | None) -> None:
         if verdict is None or verdict.reply is None:
-            self._session.greet()
+            self.session.greet()
         else:
             self.refuse(verdict.reply, stage="connect", cause=_cause(verdict))
 
     def _hello(self, event: HelloEvent) -> None:
-        self._view.hello_name = event.name
-        if self._policy.on_hello is None:
-            self._session.accept()
+        self.view.hello_name = event.name
+        if self.policy.on_hello is None:
+            self.session.accept()
         else:
-            answer = self._policy.on_hello(self._view, event.name)
+            answer = self.policy.on_hello(self.view, event.name)
             if answer is None:
-                self._session.accept()
+                self.session.accept()
             else:
                 self._decide(answer, lambda v: _drop(self._carry_out(v, "hello")))
 
     def _starttls(self, event: StartTlsEvent) -> None:
-        if self._policy.on_starttls is None:
+        if self.policy.on_starttls is None:
             self._shake_hands(None)
         else:
-            self._decide(self._policy.on_starttls(self._view), self._shake_hands)
+            self._decide(self.policy.on_starttls(self.view), self._shake_hands)
 
     def _shake_hands(self, verdict: Verdict | None) -> None:
         if self._carry_out(verdict, "starttls"):
-            self._view.account = self._view.identity = None
+            self.view.account = self.view.identity = None
             self._waiter.start_tls()
 
     def _mail(self, event: MailEvent) -> None:
-        view, door, ask = self._view, self._door, self._policy.on_mail
+        view, door, ask = self.view, self.door, self.policy.on_mail
         view.begin_transaction()
         self._declared_octets = event.size_octets or 0
         admission = door.intake.admission()
@@ -206,25 +206,25 @@ class Conversation:
             checked = door.submission.at_mail(view, event.reverse_path)
             self._decide(checked, lambda verdict: self._mail_checked(event, verdict))
         elif ask is None or (answer := ask(view, event.reverse_path, event)) is None:
-            self._session.accept()
+            self.session.accept()
         else:
             self._decide(answer, lambda v: _drop(self._carry_out(v, "mail")))
 
     def _mail_checked(self, event: MailEvent, verdict: Verdict | None) -> None:
-        ask = self._policy.on_mail
+        ask = self.policy.on_mail
         if verdict is not None or ask is None:
             self._carry_out(verdict, "mail")
         else:
-            answer = ask(self._view, event.reverse_path, event)
+            answer = ask(self.view, event.reverse_path, event)
             self._decide(answer, lambda v: _drop(self._carry_out(v, "mail")))
 
     def _rcpt(self, event: RcptEvent) -> None:
         recipient = event.recipient
         forward_path = recipient.forward_path
-        door = self._door
-        over = None if door.submission is None else door.submission.at_rcpt(self._view)
+        door = self.door
+        over = None if door.submission is None else door.submission.at_rcpt(self.view)
         verdict = over or recipient_check(
-            self._view, forward_path, door.relay_domains, door.directory, self._why_full
+            self.view, forward_path, door.relay_domains, door.directory, self._why_full
         )
         if verdict is None:
             self._rcpt_possible(recipient)
@@ -234,7 +234,7 @@ class Conversation:
             self._decide(verdict, lambda v: self._rcpt_checked(recipient, v))
 
     def _why_full(self, account: Account) -> Reply | None:
-        return self._door.quota.why_full(account, self._declared_octets)
+        return self.door.quota.why_full(account, self._declared_octets)
 
     def _rcpt_checked(self, recipient: Recipient, verdict: Verdict | None) -> None:
         if verdict is None:
@@ -244,46 +244,46 @@ class Conversation:
 
     def _rcpt_possible(self, recipient: Recipient) -> None:
         """The address is taken unless the script has something against it."""
-        view, ask = self._view, self._policy.on_rcpt
+        view, ask = self.view, self.policy.on_rcpt
         if ask is None or (answer := ask(view, recipient)) is None:
-            self._session.accept()
+            self.session.accept()
         else:
             self._decide(answer, lambda v: _drop(self._carry_out(v, "rcpt", str(recipient.forward_path))))
 
     def _data(self, event: DataEvent) -> None:
-        self._session.accept_content(self._door.spool.writer())
+        self.session.accept_content(self.door.spool.writer())
 
     def _message(self, event: MessageEvent) -> None:
-        self._door.intake.receive(self, event)
+        self.door.intake.receive(self, event)
 
     def _quit(self, event: QuitEvent) -> None:
         self.end = "quit"
 
     def _violation(self, event: ViolationEvent) -> None:
-        self._door.metrics.violations.add(event.kind)
+        self.door.metrics.violations.add(event.kind)
         if event.reply.code in (421, 521):
             self.end = "violations"
 
     def _xclient(self, event: XclientEvent) -> None:
         """Believe a trusted front about whom it speaks for; Rust has checked that it may, and begins again."""
-        view, attributes = self._view, event.attributes
+        view, attributes = self.view, event.attributes
         if "ADDR" in attributes:
             # Whom the front cannot name is a stranger: the front's own trust must not become its client's.
             address = _address(attributes["ADDR"])
             view.peer_address = address or _NO_ADDRESS
-            view.trusted = address is not None and self._door.is_trusted(address)
+            view.trusted = address is not None and self.door.is_trusted(address)
         port = attributes.get("PORT", "")
         view.peer_port = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 0
         login = attributes.get("LOGIN", "")
         view.account = None if login.upper() in _UNAVAILABLE else login
         view.identity = None  # which addresses are the account's own is the front's affair, too
         view.hello_name = ""
-        self._session.accept()
+        self.session.accept()
 
     # ---- AUTH (RFC 4954): accept/login.py has the words
 
     def _auth(self, event: AuthEvent) -> None:
-        self._login = SmtpLogin(self._waiter.channel(), self._door, self._policy, self._view)
+        self._login = SmtpLogin(self._waiter.channel(), self.door, self.policy, self.view)
         self._go_on_with_login(self._login.begin(event))
 
     def _auth_response(self, event: AuthResponseEvent) -> None:
@@ -303,37 +303,17 @@ class Conversation:
 
     def _answer_login(self, step: LoginStep) -> None:
         if isinstance(step, bytes):
-            self._session.challenge(step)
+            self.session.challenge(step)
             return
         self._login = None
         if step is None:
-            self._session.accept()
+            self.session.accept()
         else:
             self.refused_count += 1
-            self._door.metrics.refusals.add("auth")
-            self._session.refuse(step)
+            self.door.metrics.refusals.add("auth")
+            self.session.refuse(step)
 
     # ---- for intake
-
-    @property
-    def door(self) -> Door:
-        """What the listener's sessions share."""
-        return self._door
-
-    @property
-    def view(self) -> Session:
-        """What policy sees of the session."""
-        return self._view
-
-    @property
-    def session(self) -> ServerSession:
-        """The protocol session."""
-        return self._session
-
-    @property
-    def policy(self) -> Policy:
-        """The policy that this session began with."""
-        return self._policy
 
     def decide(self, answer: Any, then: Callable[[Verdict | None], None]) -> None:
         """Go on with *then* when the answer is there."""
@@ -346,7 +326,7 @@ class Conversation:
     def sweep(self) -> None:
         """Look at the time limit of a commit; called about once a second while the session waits."""
         if self._pending_commit is not None:
-            self._door.intake.give_up_late(self._pending_commit, self._door.limits.commit_s_max)
+            self.door.intake.give_up_late(self._pending_commit, self.door.limits.commit_s_max)
 
     def fail(self, error: BaseException) -> None:
         """Intake met a bug of ours over this session's message: end the session."""
@@ -376,7 +356,7 @@ def _drop(_: bool) -> None:
     """For a continuation whose answer nobody needs."""
 
 
-_HANDLERS: Final[dict[type, Callable[[Conversation, Any], None]]] = cast(
+HANDLERS: Final[dict[type, Callable[[Conversation, Any], None]]] = cast(
     "dict[type, Callable[[Conversation, Any], None]]",
     {
         HelloEvent: Conversation._hello,
@@ -392,3 +372,4 @@ _HANDLERS: Final[dict[type, Callable[[Conversation, Any], None]]] = cast(
         QuitEvent: Conversation._quit,
     },
 )
+"""Each answers an event of its class, or sees to it that it will be answered."""

@@ -207,7 +207,7 @@ class SmtpConnection(asyncio.Protocol):
             while (event := session.next_event()) is not None:
                 kind = type(event)
                 if kind is OutcomeEvent:
-                    self._outcome(cast(OutcomeEvent, event))
+                    self._outcome(event)  # type: ignore[arg-type]  # by the line above; `cast` is a call
                 elif kind is ReadyEvent:
                     self.is_ready = True
                     self._owner.connection_ready(self)

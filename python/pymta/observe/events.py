@@ -28,6 +28,7 @@ __all__ = [
     "Report",
     "Trouble",
     "Verb",
+    "in_us",
 ]
 
 Verb = Literal["connect", "auth", "refuse", "accept", "attempt", "done", "report", "admin", "trouble"]
@@ -226,3 +227,8 @@ class Trouble(msgspec.Struct, tag="trouble", tag_field="verb", kw_only=True, omi
 Event = Connect | Auth | Refuse | Accept | Attempt | Done | Report | Admin | Trouble
 
 EVENTS: tuple[type[Event], ...] = (Connect, Auth, Refuse, Accept, Attempt, Done, Report, Admin, Trouble)
+
+
+def in_us(duration_s: float) -> float:
+    """*duration_s* to the microsecond. `round` gets there by way of text, which takes 2,500 instructions, not 500."""
+    return int(duration_s * 1_000_000) / 1_000_000

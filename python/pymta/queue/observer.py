@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pymta._core import Reply
 from pymta.mail.outcome import Attempt, Outcome, outcome_of
 from pymta.mail.route import Hop
-from pymta.observe.events import Admin, Done
+from pymta.observe.events import Admin, Done, in_us
 from pymta.observe.events import Attempt as AttemptLine
 from pymta.observe.log import Log
 from pymta.observe.metrics import Metrics
@@ -69,8 +69,8 @@ class QueueObserver:
                 outcome=state,
                 reply=outcome.text,
                 attempt=attempt,
-                took_s=round(took_s, 6),
-                age_s=round((now_ms - message.spooled_at_ms) / 1000, 3),
+                took_s=in_us(took_s),
+                age_s=(now_ms - message.spooled_at_ms) / 1000,
             )
         )
         if state != "delivered":
@@ -131,7 +131,7 @@ class QueueObserver:
                 delivered=delivered,
                 failed=failed,
                 expired=expired,
-                age_s=round(age_s, 3),
+                age_s=age_s,
             )
         )
 

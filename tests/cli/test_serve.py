@@ -194,6 +194,18 @@ def test_reload_by_command_and_by_signal(running: Running) -> None:
     running.wait_for("done")
 
 
+def test_a_reload_names_what_waits_for_a_restart(running: Running) -> None:
+    """Until then it says so each time: what was changed is not in force."""
+    running.write_config('[queue]\nlifetime_s = 1000\n[delivery]\nidle_s_max = 9\ntls = "none"\n')
+    said = "changed, but not before a restart: delivery.idle_s_max"
+
+    assert f"reloaded; {said}\n" == running.pymta("reload")
+    assert said == running.wait_for("admin", action="reload")["detail"]
+    assert f"reloaded; {said}\n" == running.pymta("reload")
+    running.write_config()
+    assert "reloaded\n" == running.pymta("reload")
+
+
 def test_a_refused_reload_opens_the_log_anew_all_the_same(running: Running) -> None:
     """
     logrotate(8) has moved the file away and will compress it: what the script is worth has nothing to do with that.

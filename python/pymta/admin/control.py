@@ -192,6 +192,14 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
     ok: bool
     problem: str = ""
     """Why everything stayed as it was; one line, with file and line where it has one."""
+    waiting_for_restart: tuple[str, ...] = ()
+    """Options that were changed and are read only at a start."""
+
+    @property
+    def in_words(self) -> str:
+        """What is still to be done; empty where it is nothing."""
+        options = ", ".join(self.waiting_for_restart)
+        return f"changed, but not before a restart: {options}" if options else ""
 
 
 class NotNow(PymtaError):

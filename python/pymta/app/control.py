@@ -22,6 +22,7 @@ from pymta.admin.explain import explain_address
 from pymta.admin.span import merged_result, merged_rows, named
 from pymta.admin.spool_control import SpoolControl
 from pymta.app.server import Server
+from pymta.config.restart import waiting_for_restart
 from pymta.config.settings import Settings
 from pymta.mail.errors import PymtaError
 from pymta.mail.route import Route
@@ -123,6 +124,7 @@ class ServerControl(ServerAnswers):
     def __init__(self, server: Server, *, load_again: Callable[[], Settings], version: str) -> None:
         super().__init__(server, version=version)
         self._load_again = load_again
+        self._began_with = server.settings
 
     async def reload(self) -> ReloadResult:
         """Read configuration and policy script again."""
@@ -133,14 +135,15 @@ class ServerControl(ServerAnswers):
         server = self._server
         server.log.reopen()  # whatever comes of the rest: logrotate has moved the file away, and counts on it
         try:
-            server.reload(self._load_again())
+            server.reload(settings := self._load_again())
         except (PymtaError, OSError) as error:
             server.metrics.policy_reloads.add("refused")
             server.log.emit(Trouble(what="reload refused", error=str(error), where=by))
             return ReloadResult(ok=False, problem=str(error))
         server.metrics.policy_reloads.add("ok")
-        server.log.emit(Admin(action="reload", by=by))
-        return ReloadResult(ok=True)
+        result = ReloadResult(ok=True, waiting_for_restart=waiting_for_restart(self._began_with, settings))
+        server.log.emit(Admin(action="reload", detail=result.in_words, by=by))
+        return result
 
 
 def acted(action: Action, selection: Selection, count: int) -> Admin:

@@ -30,6 +30,8 @@ from pymta.app.control import acted, suspended
 from pymta.app.supervised import Supervised
 from pymta.app.told import Configuration
 from pymta.config.load import Loaded
+from pymta.config.restart import waiting_for_restart
+from pymta.config.settings import Settings
 from pymta.mail.errors import PymtaError
 from pymta.observe.events import Admin, Trouble
 from pymta.observe.log import Log
@@ -56,11 +58,13 @@ class Everyone:
         workers: list[Supervised],
         log: Log,
         *,
+        began_with: Settings,
         load_again: Callable[[], Loaded],
         use: Callable[[Loaded], None],
         version: str,
     ) -> None:
         self._workers = workers
+        self._began_with = began_with
         self._log = log
         self._load_again = load_again
         self._use = use
@@ -154,8 +158,10 @@ class Everyone:
                         Trouble(what="a reload was not taken over", error=str(error), where=worker.name)
                     )
                     worker.kill()
-            self._log.emit(Admin(action="reload", by=by))
-            return ReloadResult(ok=True)
+            waiting = waiting_for_restart(self._began_with, loaded.settings)
+            result = ReloadResult(ok=True, waiting_for_restart=waiting)
+            self._log.emit(Admin(action="reload", detail=result.in_words, by=by))
+            return result
 
     # ---- asking
 

@@ -73,7 +73,12 @@ class Supervisor:
         )  # read and cleared here, never counted on
         self._workers: list[Supervised] = []
         self._everyone = Everyone(
-            self._workers, log, load_again=self._load_again, use=self._use_configuration, version=version
+            self._workers,
+            log,
+            began_with=loaded.settings,
+            load_again=self._load_again,
+            use=self._use_configuration,
+            version=version,
         )
 
     async def main(self) -> None:

@@ -24,4 +24,4 @@ def command(config: Path | None, no_config: bool, data: Path | None) -> None:
     result = ask(config, no_config, data, lambda server: server.reload())
     if not result.ok:
         raise click.ClickException(f"refused, all stays as it was: {result.problem}")
-    click.echo("reloaded")
+    click.echo(f"reloaded; {result.in_words}" if result.in_words else "reloaded")

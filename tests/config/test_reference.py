@@ -112,6 +112,7 @@ def test_every_example_of_an_option_is_toml_that_its_type_takes() -> None:
         "[server]": "",
         "[[listeners]]": 'name = "in"\naddress = "127.0.0.1:1"\n',
         "[[routes]]": 'domain = "a.example"\n',
+        "[[certificates]]": 'names = ["a.example"]\ncertificate_file = "a.pem"\n',
     }
     # What needs another option to make sense.
     needs = {"command": 'transport = "pipe"\n', "file": 'transport = "mbox"\n'}

@@ -210,3 +210,37 @@ def test_what_waited_for_tls_goes_out_when_the_next_hop_has_it(
     after.wait(1)
     assert [] == before.messages
     server.wait_queue_empty()
+
+
+def test_each_name_has_its_certificate(
+    start_pymta: Callable[..., Pymta], authority: CertificateAuthority
+) -> None:
+    """
+    By SNI, at every listener; a name that nobody has gets the listener's own; a reload brings another one.
+    """
+    own, mail, other = (
+        authority.issue(name) for name in ("mx.example.test", "mail.example.org", "*.example.net")
+    )
+    files = {"certificate_file": mail.certificate_file, "key_file": mail.key_file}
+    tables = [{"names": ["mail.example.org"], **files}]
+    server = start_pymta(listener=listener(own, "starttls"), certificates=tables)
+
+    def shown(name: str) -> str:
+        context = verified_by(authority)
+        context.check_hostname = False
+        with server.client() as client:
+            client.ehlo()
+            client._host = name  # type: ignore[attr-defined] # what smtplib asks for as server name
+            client.starttls(context=context)
+            assert isinstance(client.sock, ssl.SSLSocket)
+            certificate = client.sock.getpeercert()
+            assert certificate is not None
+            return str(certificate["subjectAltName"][0][1])
+
+    assert ["mail.example.org", "mx.example.test", "mx.example.test"] == [
+        shown(name) for name in ("Mail.Example.ORG", "mx.example.test", "a.example.net")
+    ]
+    files = {"certificate_file": other.certificate_file, "key_file": other.key_file}
+    server.configure(certificates=[*tables, {"names": ["*.example.net"], **files}])
+    server.reload()
+    assert ["mail.example.org", "*.example.net"] == [shown(n) for n in ("mail.example.org", "a.example.net")]

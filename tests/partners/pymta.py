@@ -43,6 +43,7 @@ class Pymta:
         routes: Sequence[Table] = (),
         listener: Table | None = None,
         listeners: Sequence[Table] = (),
+        certificates: Sequence[Table] = (),
         policy: str | None = None,
         http: bool = False,
         environment: dict[str, str] | None = None,
@@ -58,6 +59,7 @@ class Pymta:
             routes: The tables of [[routes]], see `next_hop` for the usual one.
             listener: Options of the listener over those above; `trusted_networks=[]` for one that trusts nobody.
             listeners: More listeners; each needs a name and gets a port in `ports`.
+            certificates: The tables of [[certificates]].
             policy: Source of a policy script, written to `folder`/policy.py.
             http: Whether to serve metrics and health on `http_port`.
             environment: Variables over those of the test.
@@ -72,6 +74,7 @@ class Pymta:
         self.http_port = free_port()
         self.starts = 0
         self._routes: list[Table] = list(routes)
+        self._certificates: list[Table] = list(certificates)
         relay = {"name": "relay", "trusted_networks": ["127.0.0.0/8"], **(listener or {})}
         self._listeners: list[dict[str, Any]] = [relay, *({**table} for table in listeners)]
         self._sections: dict[str, dict[str, Any]] = {
@@ -101,8 +104,16 @@ class Pymta:
         """Where the listener "relay" is."""
         return self.ports["relay"]
 
-    def configure(self, *, routes: Sequence[Table] | None = None, **sections: Table) -> None:
-        """Change what a later `reload` or `start` reads: *routes* as a whole, options of *sections* one by one."""
+    def configure(
+        self,
+        *,
+        routes: Sequence[Table] | None = None,
+        certificates: Sequence[Table] | None = None,
+        **sections: Table,
+    ) -> None:
+        """Change what a later `reload` or `start` reads: lists of tables as a whole, options of *sections* one by one."""
+        if certificates is not None:
+            self._certificates = list(certificates)
         if routes is not None:
             self._routes = list(routes)
         for name, options in sections.items():
@@ -125,6 +136,8 @@ class Pymta:
             lines += [f"[{name}]", *_options(options)]
         for listener in self._listeners:
             lines += ["[[listeners]]", *_options(listener)]
+        for certificate in self._certificates:
+            lines += ["[[certificates]]", *_options(certificate)]
         for route in self._routes:
             lines += ["[[routes]]", *_options(route)]
         self.config_file.write_text("\n".join(lines) + "\n", encoding="utf-8")

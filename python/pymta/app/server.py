@@ -23,6 +23,7 @@ from pymta.accept.door import Admission, Door
 from pymta.accept.intake import Intake
 from pymta.accept.listener import Listener
 from pymta.accept.submission import Submission
+from pymta.app.certificates import certificates_of
 from pymta.app.directory import DirectoryDomains, open_directory, open_lookup, open_srs
 from pymta.app.leftover import ByRound, LeftOver
 from pymta.app.together import SharedGuard, SharedRates, Tell
@@ -62,7 +63,7 @@ from pymta.runtime import open_files
 from pymta.runtime.board import Board
 from pymta.runtime.clock import Clock, Steps, SystemClock
 from pymta.spool import shards
-from pymta.tls.server import CertificateFiles, ServerTls
+from pymta.tls.server import ServerTls
 
 __all__ = ["Server"]
 
@@ -338,7 +339,7 @@ class Server:
             log=self.log,
             metrics=self.metrics,
             now_ms=self.clock.now_ms,
-            tls=self._tls_of(listener),
+            tls=self._tls_of(listener, settings),
             sids=self._sids,
             sid_prefix=self._sid_prefix,
         )
@@ -352,19 +353,13 @@ class Server:
             log=self.log,
         )
 
-    def _tls_of(self, listener: ListenerSettings) -> ServerTls | None:
+    def _tls_of(self, listener: ListenerSettings, settings: Settings) -> ServerTls | None:
         if listener.tls == "none":
             return None
-        assert listener.certificate_file is not None, "checked with the configuration"
         tls = self._tls.get(listener.name)
         if tls is None:
             tls = self._tls[listener.name] = ServerTls(
-                (
-                    CertificateFiles(
-                        listener.certificate_file, listener.key_file or listener.certificate_file
-                    ),
-                ),
-                client_ca_file=listener.client_ca_file,
+                certificates_of(listener, settings), client_ca_file=listener.client_ca_file
             )
         return tls
 
@@ -435,7 +430,11 @@ class Server:
                 )
         if new.mailboxes_folder != self.settings.mailboxes_folder:
             raise ConfigError("cannot be changed by a reload, only by a restart", option="mailboxes.folder")
-        use_certificates = [tls.prepare() for tls in self._tls.values()]
+        use_certificates = [
+            self._tls[listener.name].prepare(certificates_of(listener, new))
+            for listener in new.listeners
+            if listener.name in self._tls
+        ]
         use_policy = self.policies.prepare(new.policy.script, new.policy)
         lookup, now = self._lookup, self.settings
         other = (new.directory.source, new.directory_file) != (now.directory.source, now.directory_file)

@@ -128,6 +128,11 @@ def _about_certificates(loaded: Loaded) -> Iterator[str]:
             ServerTls((files,), client_ca_file=listener.client_ca_file)
         except (ConfigError, OSError, ValueError) as error:
             yield f"{_place(loaded, ('listeners', index, 'certificate_file'))}: {error}"
+    for index, one in enumerate(loaded.settings.certificates):
+        try:
+            ServerTls((CertificateFiles(one.certificate_file, one.key_file or one.certificate_file),))
+        except (ConfigError, OSError, ValueError) as error:
+            yield f"{_place(loaded, ('certificates', index, 'certificate_file'))}: {error}"
     ca_file = loaded.settings.delivery.ca_file
     if ca_file is not None:
         try:

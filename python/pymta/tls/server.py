@@ -85,17 +85,24 @@ class ServerTls:
         """Read all files anew; new handshakes use them. When one is unusable, all stay as they were."""
         self.prepare()()
 
-    def prepare(self) -> Callable[[], None]:
-        """The first half of `reload`, which may raise; what it returns is the second, which cannot."""
-        seen = {path: _look(path) for files in self._certificates for path in _paths(files)}
-        contexts = [_context(files, self._client_ca_file) for files in self._certificates]
+    def prepare(self, certificates: tuple[CertificateFiles, ...] | None = None) -> Callable[[], None]:
+        """
+        The first half of `reload`, which may raise; what it returns is the second, which cannot.
+
+        Args:
+            certificates: Instead of those that it was made with; None for the same.
+        """
+        certificates = certificates or self._certificates
+        seen = {path: _look(path) for files in certificates for path in _paths(files)}
+        contexts = [_context(files, self._client_ca_file) for files in certificates]
         by_name = {
             name.lower(): context
-            for files, context in zip(self._certificates, contexts, strict=True)
+            for files, context in zip(certificates, contexts, strict=True)
             for name in files.names
         }
 
         def use() -> None:
+            self._certificates = certificates
             self._fallback, self._by_name, self._seen = contexts[0], by_name, seen
 
         return use

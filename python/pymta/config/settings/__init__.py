@@ -12,6 +12,7 @@ from typing import Annotated
 
 from pymta.config.option import Option, Section
 from pymta.config.settings.auth import AuthSettings
+from pymta.config.settings.certificates import CertificateSettings
 from pymta.config.settings.delivery import DeliverySettings, TlsPolicy
 from pymta.config.settings.directory import DirectorySettings, ForwardingSettings, MailboxesSettings
 from pymta.config.settings.dns import DnsSettings
@@ -32,6 +33,7 @@ from pymta.config.settings.submission import SubmissionSettings
 
 __all__ = [
     "AuthSettings",
+    "CertificateSettings",
     "DeliverySettings",
     "DirectorySettings",
     "DnsSettings",
@@ -71,6 +73,10 @@ class Settings(Section, frozen=True, kw_only=True):
             default="one relay listener on 127.0.0.1:2525",
         ),
     ] = default_listeners()
+    certificates: Annotated[
+        tuple[CertificateSettings, ...],
+        Option("More certificates, by the name that a client asks for, one table each.", reader="tls"),
+    ] = ()
     limits: Annotated[
         LimitsSettings,
         Option("What one session, one address and all together may use.", reader="accept.listener"),

@@ -218,10 +218,10 @@ def test_each_name_has_its_certificate(
     """
     By SNI, at every listener; a name that nobody has gets the listener's own; a reload brings another one.
     """
-    own, mail, other = (
+    own, second, third = (
         authority.issue(name) for name in ("mx.example.test", "mail.example.org", "*.example.net")
     )
-    files = {"certificate_file": mail.certificate_file, "key_file": mail.key_file}
+    files = {"certificate_file": second.certificate_file, "key_file": second.key_file}
     tables = [{"names": ["mail.example.org"], **files}]
     server = start_pymta(listener=listener(own, "starttls"), certificates=tables)
 
@@ -240,7 +240,7 @@ def test_each_name_has_its_certificate(
     assert ["mail.example.org", "mx.example.test", "mx.example.test"] == [
         shown(name) for name in ("Mail.Example.ORG", "mx.example.test", "a.example.net")
     ]
-    files = {"certificate_file": other.certificate_file, "key_file": other.key_file}
+    files = {"certificate_file": third.certificate_file, "key_file": third.key_file}
     server.configure(certificates=[*tables, {"names": ["*.example.net"], **files}])
     server.reload()
     assert ["mail.example.org", "*.example.net"] == [shown(n) for n in ("mail.example.org", "a.example.net")]

@@ -9,9 +9,7 @@ from msgspec import Meta
 
 from pymta.config.option import Option, Section
 
-ServerName = Annotated[
-    str, Meta(pattern=r"^(?:\*\.)?[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_-]+)+$")
-]
+ServerName = Annotated[str, Meta(pattern=r"^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)+$")]
 
 
 class CertificateSettings(Section, frozen=True, kw_only=True):

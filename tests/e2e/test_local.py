@@ -2,8 +2,11 @@
 Mail for our own domains, all the way into the Maildir: mailboxes, details, aliases, groups, forwards, quota, loops.
 """
 
+import os
 import re
 import smtplib
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,8 +14,10 @@ import pytest
 
 from pymta.admin.control import Selection
 from tests.e2e.our_sink import OurSink
+from tests.e2e.wire import Wire
 from tests.partners.accounts import Accounts
-from tests.partners.pymta import Pymta, next_hop
+from tests.partners.pymta import PYTHON, Pymta, next_hop
+from tests.partners.waiting import wait_until
 
 CONTENT = b"From: author@example.net\r\nSubject: hello\r\n\r\nhello\r\n.\r\n"
 ANN, BOB = "ann@example.test", "bob@example.test"
@@ -245,7 +250,9 @@ def test_what_does_not_fit_is_refused_or_waits(
     send(server, ANN)
     accounts.wait(ANN)
 
-    send(server, ANN, content=CONTENT + b"x" * 72 + b"\r\n" + (b"0" * 70 + b"\r\n") * 30)
+    with Wire(server.port) as client:  # without SIZE nobody can tell at RCPT that it will not fit
+        client.envelope(ANN)
+        assert 250 == client.data(CONTENT + (b"0" * 70 + b"\r\n") * 30)[0]
 
     attempt = server.wait_event("attempt", outcome=outcome)
     assert reply == attempt["reply"][:9]
@@ -293,3 +300,54 @@ def test_a_folder_that_cannot_be_written_defers_and_tells_the_operator(
     accounts.mailbox(ANN).unlink()
     accounts.wait(ANN)
     assert [] == list(trap.glob("*/*"))
+
+
+def test_who_is_away_answers_once_and_mail_is_delivered_all_the_same(
+    start_pymta: Callable[..., Pymta], accounts: Accounts, our_sink: OurSink
+) -> None:
+    """
+    Set by the command line while the server runs; the answer comes from the account with a null reverse-path.
+    """
+    server = start_pymta(routes=[next_hop(our_sink.port)])
+    to_ann = b"To: ann@example.test\r\n" + CONTENT
+    assert "ann@example.test is away\n" == vacation(
+        server, "set", "Ann@Example.Test", "--days", "3", said="Back soon.\n"
+    )
+    wait_until(lambda: "is away" in vacation(server, "show", ANN), "it is set")
+
+    send(server, ANN, content=to_ann)
+    (answer,) = our_sink.wait(1)
+    send(server, ANN, content=to_ann)
+    send(server, ANN, content=b"List-Id: <list.example.net>\r\n" + to_ann, reverse_path="other@example.net")
+    send(server, ANN, reverse_path="third@example.net")
+
+    accounts.wait(ANN, 4)
+    assert (None, ["author@example.net"]) == (answer.envelope.reverse_path, answer.forward_paths)
+    assert b"\r\nSubject: Auto: hello\r\n" in answer.content
+    assert b"\r\nAuto-Submitted: auto-replied" in answer.content
+    assert answer.content.endswith(b"\r\n\r\nBack soon.\r\n")
+    assert "ann@example.test is back\n" == vacation(server, "end", ANN)
+    server.wait_queue_empty()
+    assert 1 == len(our_sink.messages)
+    assert 1 == len(server.events("report", action="vacation"))
+
+
+def vacation(server: Pymta, *arguments: str, said: str = "") -> str:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pymta",
+            "vacation",
+            arguments[0],
+            "--config",
+            str(server.config_file),
+            *arguments[1:],
+        ],
+        input=said,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(PYTHON)},
+    )
+    assert 0 == done.returncode, done.stderr
+    return done.stdout

@@ -15,6 +15,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Any
 
 from pymta._core import Spool
@@ -57,6 +58,7 @@ from pymta.queue.schedule import JITTER_SHARE
 from pymta.queue.site import SiteOwner
 from pymta.queue.sites import SiteTable
 from pymta.queue.tasks import TaskSite
+from pymta.queue.vacations import Vacations
 from pymta.report import ReportSettings
 from pymta.route.router import Router
 from pymta.runtime import open_files
@@ -64,6 +66,9 @@ from pymta.runtime.board import Board
 from pymta.runtime.clock import Clock, Steps, SystemClock
 from pymta.spool import shards
 from pymta.tls.server import ServerTls
+
+if TYPE_CHECKING:
+    from pymta.directory.vacation import VacationStore
 
 __all__ = ["Server"]
 
@@ -242,6 +247,7 @@ class Server:
             srs=self._srs,
             send_on=self.intake.inject,
             observer=self.observer,
+            vacations=self._open_vacations(),
         )
         self.manager = self._manager(self.spool)
         self.sites.use_local(self.local)
@@ -266,6 +272,24 @@ class Server:
             self.resolver,
             now_ms=self.clock.elapsed_ms,
             local_domains=DirectoryDomains(directory),
+        )
+
+    def _open_vacations(self) -> Vacations | None:
+        self._vacation_store: VacationStore | None = None
+        if self.settings.directory.source == "none":
+            return None
+        from pymta.directory.vacation import VacationStore  # a library of megabytes
+
+        try:
+            self._vacation_store = VacationStore(self.settings.vacation_file)
+        except PymtaError as error:
+            raise ConfigError(str(error), option="server.data_folder") from error
+        return Vacations(
+            self._vacation_store,
+            ReportSettings.from_settings(self.settings),
+            inject=self.intake.inject,
+            log=self.log,
+            now_ms=self.clock.now_ms,
         )
 
     def _task_site(self, owner: SiteOwner, route: Route) -> TaskSite:
@@ -525,6 +549,8 @@ class Server:
             await part.close()
         await self.resolver.aclose()
         self._loop.remove_reader(self.maildir.wake_fd)
+        if self._vacation_store is not None:
+            self._vacation_store.close()
         await self.verifier.aclose()
         self._loop.remove_reader(self.spool.wake_fd)
         self.spool.close()

@@ -35,6 +35,9 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "domain": _Command("domain", "Add, list, show, set, remove domains of ours.", "Accounts"),
     "account": _Command("account", "Add, list, show, set, remove accounts; their passwords.", "Accounts"),
     "alias": _Command("alias", "Add, list, show, set, remove aliases and groups.", "Accounts"),
+    "vacation": _Command(
+        "vacation", "Say that an account is away, and what its callers are told.", "Accounts"
+    ),
     "queue": _Command("queue", "List, show, retry, hold, release, drop messages; suspend domains.", "Mail"),
     "explain": _Command("explain", "Tell where mail for an address would go, and why.", "Mail"),
     "send": _Command("send", "Submit a message; a drop-in for sendmail.", "Mail"),

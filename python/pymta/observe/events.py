@@ -172,13 +172,13 @@ class Done(msgspec.Struct, tag="done", tag_field="verb", kw_only=True, omit_defa
 
 
 class Report(msgspec.Struct, tag="report", tag_field="verb", kw_only=True, omit_defaults=True, gc=False):
-    """The server made mail about mail: a DSN."""
+    """The server made mail about mail: a DSN, or the answer of an account that is away."""
 
     spool_id: str
     """Of the report."""
     about: str
     """The spool id of the message that it is about."""
-    action: Literal["failed", "delayed", "delivered", "relayed", "expanded"]
+    action: Literal["failed", "delayed", "delivered", "relayed", "expanded", "vacation"]
     forward_path: str
     """Whom it goes to: the reverse-path of the message that it is about."""
     recipients: int = 1

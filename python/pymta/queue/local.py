@@ -19,13 +19,14 @@ from typing import Any, Final
 
 from pymta._core import Address, Envelope, QueuedMessage, Recipient, Reply
 from pymta.deliver.maildir import MaildirDelivery
-from pymta.directory import Directory, InvalidAddress, Resolution, canonical_address
+from pymta.directory import Directory, InvalidAddress, LocalDelivery, Resolution, canonical_address
 from pymta.directory.srs import Srs
 from pymta.mail.errors import TemporaryFailure
 from pymta.mail.injection import Redistribution
 from pymta.queue.observer import QueueObserver
 from pymta.queue.round import Delivery
 from pymta.queue.site import SiteOwner
+from pymta.queue.vacations import Vacations
 
 __all__ = ["LocalSite"]
 
@@ -58,6 +59,7 @@ class LocalSite:
         srs: Srs | None,
         send_on: Callable[[Redistribution], Awaitable[str]],
         observer: QueueObserver,
+        vacations: Vacations | None = None,
     ) -> None:
         """
         Args:
@@ -66,8 +68,10 @@ class LocalSite:
             srs: Makes the reverse-path of what goes to other domains; None leaves it.
             send_on: Makes a message durable and gives its spool id.
             observer: Told of trouble.
+            vacations: Tells authors of accounts that are away.
         """
         self._owner: SiteOwner
+        self._vacations = vacations
         self._directory = directory
         self._maildir = maildir
         self._srs = srs
@@ -150,6 +154,19 @@ class LocalSite:
     def trouble(self, what: str, error: BaseException, message: QueuedMessage) -> None:
         """Something of ours went wrong with *message*."""
         self._observer.trouble(what, error, spool_id=message.id)
+
+    def delivered(self, message: QueuedMessage, delivery: LocalDelivery, came_by: tuple[str, ...]) -> None:
+        """A message is in its mailbox: whoever wrote it may have to be told something."""
+        if self._vacations is not None and self._vacations.is_due(delivery):
+            self.spawn(self._tell(self._vacations, message, delivery, came_by))
+
+    async def _tell(
+        self, vacations: Vacations, message: QueuedMessage, delivery: LocalDelivery, came_by: tuple[str, ...]
+    ) -> None:
+        try:
+            await vacations.answer(message, delivery, came_by)
+        except Exception as error:  # an answer that is missing is no reason to deliver again
+            self.trouble("answering for an account that is away", error, message)
 
     @property
     def maildir(self) -> MaildirDelivery:
@@ -266,12 +283,19 @@ class _Portion:
         if resolution.status != "found":
             self._answered(index, _REFUSED[resolution.status])
         elif len(resolution.deliveries) == 1 and not resolution.forwards:
-            message = self.delivery.round.message
-            self._site.maildir.deliver(
-                message, index, resolution.deliveries[0], lambda reply: self._answered(index, reply)
-            )
+            self._deliver(index, resolution.deliveries[0], resolution.via)
         else:
             self._site.spawn(self._send_on(index, resolution))
+
+    def _deliver(self, index: int, delivery: LocalDelivery, via: tuple[str, ...]) -> None:
+        message = self.delivery.round.message
+
+        def settled(reply: Reply) -> None:
+            if reply.is_positive:
+                self._site.delivered(message, delivery, via)
+            self._answered(index, reply)
+
+        self._site.maildir.deliver(message, index, delivery, settled)
 
     async def _send_on(self, index: int, resolution: Resolution) -> None:
         try:

@@ -131,6 +131,11 @@ class Settings(Section, frozen=True, kw_only=True):
         return self.directory.file or Path(self.server.data_folder) / "directory.db"
 
     @property
+    def vacation_file(self) -> Path:
+        """Where it is kept who is away and who was told."""
+        return Path(self.server.data_folder) / "vacation.db"
+
+    @property
     def srs_secret_file(self) -> Path:
         """Where the secret of SRS is kept."""
         return self.forwarding.srs_secret_file or Path(self.server.data_folder) / "srs.key"

@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pymta._core import Spool
 from pymta.accept.descriptors import Descriptors
@@ -26,20 +26,17 @@ from pymta.accept.submission import Submission
 from pymta.app.certificates import certificates_of
 from pymta.app.directory import DirectoryDomains, open_directory, open_lookup, open_srs
 from pymta.app.leftover import ByRound, LeftOver
+from pymta.app.local import LocalDeliveries
 from pymta.app.together import SharedGuard, SharedRates, Tell
 from pymta.auth.guard import Guard
 from pymta.auth.login import Logins
 from pymta.auth.verifier import Verifier
 from pymta.config.settings import ListenerSettings, Settings
-from pymta.deliver.maildir import MaildirDelivery
-from pymta.deliver.mbox import MBOXES_AT_ONCE_MAX, deliver_to_mbox
-from pymta.deliver.pipe import run_program
 from pymta.deliver.quota import MailboxQuota
 from pymta.deliver.tls_policy import ClientContexts
 from pymta.directory import Directory
 from pymta.dns import ResolverSettings, StubResolver
 from pymta.mail.errors import ConfigError, PymtaError
-from pymta.mail.route import Route
 from pymta.observe.events import Admin, Trouble
 from pymta.observe.log import Log
 from pymta.observe.metrics import Metrics
@@ -48,16 +45,12 @@ from pymta.policy.checks.rates import Rates
 from pymta.policy.checks.relay import RelayDomains
 from pymta.policy.pipeline import TroubleKind
 from pymta.policy.script import PolicyHolder
-from pymta.queue.local import LocalSite
 from pymta.queue.manager import QueueManager
 from pymta.queue.observer import QueueObserver
 from pymta.queue.reports import QueueReporter
 from pymta.queue.routing import PolicyRouting
 from pymta.queue.schedule import JITTER_SHARE
-from pymta.queue.site import SiteOwner
 from pymta.queue.sites import SiteTable
-from pymta.queue.tasks import TaskSite
-from pymta.queue.vacations import Vacations
 from pymta.report import ReportSettings
 from pymta.route.router import Router
 from pymta.runtime import open_files
@@ -65,9 +58,6 @@ from pymta.runtime.board import Board
 from pymta.runtime.clock import Clock, Steps, SystemClock
 from pymta.spool import shards
 from pymta.tls.server import ServerTls
-
-if TYPE_CHECKING:
-    from pymta.directory.vacation import VacationStore
 
 __all__ = ["Server"]
 
@@ -186,7 +176,7 @@ class Server:
         ]
         self.listeners = [Listener(door) for door in doors]
         self._loop.add_reader(self.spool.wake_fd, self._spool_woke)
-        self._loop.add_reader(self.maildir.wake_fd, self.maildir.settle)
+        self._loop.add_reader(self.local.maildir.wake_fd, self.local.maildir.settle)
         self._started = True
         self.manager.wake()
         for listener, listening in zip(self.listeners, bound, strict=True):
@@ -239,18 +229,18 @@ class Server:
             log=self.log,
             metrics=self.metrics,
         )
-        self.maildir = self._open_maildir()
-        self.local = LocalSite(
+        self.local = LocalDeliveries(
+            settings,
             self.directory,
-            self.maildir,
-            srs=self._srs,
-            send_on=self.intake.inject,
+            self._srs,
+            intake=self.intake,
             observer=self.observer,
-            vacations=self._open_vacations(),
+            log=self.log,
+            now_ms=self.clock.now_ms,
         )
         self.manager = self._manager(self.spool)
-        self.sites.use_local(self.local)
-        self.sites.use_tasks(self._task_site)
+        self.sites.use_local(self.local.site)
+        self.sites.use_tasks(self.local.task_site)
         self.sites.belong_to(self.manager)
 
     def _manager(self, spool: Spool) -> QueueManager:
@@ -272,65 +262,6 @@ class Server:
             now_ms=self.clock.elapsed_ms,
             local_domains=DirectoryDomains(directory),
         )
-
-    def _open_vacations(self) -> Vacations | None:
-        self._vacation_store: VacationStore | None = None
-        if self.settings.directory.source == "none":
-            return None
-        from pymta.directory.vacation import VacationStore  # a library of megabytes
-
-        try:
-            self._vacation_store = VacationStore(self.settings.vacation_file)
-        except PymtaError as error:
-            raise ConfigError(str(error), option="server.data_folder") from error
-        return Vacations(
-            self._vacation_store,
-            ReportSettings.from_settings(self.settings),
-            inject=self.intake.inject,
-            log=self.log,
-            now_ms=self.clock.now_ms,
-        )
-
-    def _task_site(self, owner: SiteOwner, route: Route) -> TaskSite:
-        """For a program or a file of this host; what they may use is as it was configured when mail first came."""
-        pipe, mbox = self.settings.pipe, self.settings.mbox
-        if route.transport == "pipe":
-            return TaskSite(
-                owner,
-                lambda route, message, index: run_program(route.command, message, index, pipe),
-                tasks_max=pipe.processes_max,
-                observer=self.observer,
-            )
-        return TaskSite(
-            owner,
-            lambda route, message, index: deliver_to_mbox(route.file, message, index, mbox),
-            tasks_max=MBOXES_AT_ONCE_MAX,
-            observer=self.observer,
-        )
-
-    def _open_maildir(self) -> MaildirDelivery:
-        settings = self.settings
-
-        def trouble(error: str, spool_id: str) -> None:
-            self.log.emit(
-                Trouble(
-                    what="a mailbox cannot be written",
-                    error=error,
-                    where="deliver.maildir",
-                    spool_id=spool_id,
-                )
-            )
-
-        try:
-            return MaildirDelivery(
-                settings.mailboxes_folder,
-                settings.mailboxes,
-                hostname=settings.server.hostname.name,
-                now_ms=self.clock.now_ms,
-                trouble=trouble,
-            )
-        except OSError as error:
-            raise ConfigError(str(error), option="mailboxes.folder") from error
 
     def _open_left_over(self, shard: int, folder: Path) -> None:
         if not self.left_over:
@@ -481,8 +412,7 @@ class Server:
             for listener, door in zip(self.listeners, doors, strict=True):
                 listener.use_door(door)
             self.routing.router = router
-            self.local.use_directory(directory, srs)
-            self.maildir.use_settings(new.mailboxes)
+            self.local.use(new, directory, srs)
             for manager in (self.manager, *(part.manager for part in self.left_over)):
                 manager.use_settings(new.queue)
 
@@ -547,9 +477,8 @@ class Server:
         for part in left_over:
             await part.close()
         await self.resolver.aclose()
-        self._loop.remove_reader(self.maildir.wake_fd)
-        if self._vacation_store is not None:
-            self._vacation_store.close()
+        self._loop.remove_reader(self.local.maildir.wake_fd)
+        self.local.close()
         await self.verifier.aclose()
         self._loop.remove_reader(self.spool.wake_fd)
         self.spool.close()

@@ -1,8 +1,14 @@
 """Each policy in examples/policies does what it says, asked without a server."""
 
+import base64
 import importlib.util
+import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import ClassVar
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -246,3 +252,50 @@ def test_suppression_list(example: PolicyTest) -> None:
     example.attempt("550 5.1.1 no such user", forward_path=gone)
     example.attempt("250 2.0.0 ok", forward_path=gone)
     assert example.rcpt(gone).accepted
+
+
+class Issuer(BaseHTTPRequestHandler):
+    """Says of a token what it was told, to whom knows the secret."""
+
+    claims: ClassVar[dict[str, object]] = {
+        "good": {"active": True, "username": "alice@example.test", "aud": "mail.example.org"},
+        "for-many": {"active": True, "username": "Alice@example.test", "aud": ["web", "mail.example.org"]},
+        "old": {"active": False, "username": "alice@example.test"},
+        "bob": {"active": True, "username": "bob@example.test"},
+        "elsewhere": {"active": True, "username": "alice@example.test", "aud": "web"},
+        "truthy": {"active": "true", "username": "alice@example.test"},
+        "odd": ["active"],
+    }
+
+    def do_POST(self) -> None:
+        form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        known = (
+            self.headers["Authorization"] == "Basic " + base64.b64encode(b"mail.example.org:s3cret").decode()
+        )
+        found = self.claims.get(form["token"][0])
+        self.send_response(200 if known and found is not None else 500)
+        self.end_headers()
+        self.wfile.write(json.dumps(found).encode())
+
+    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - its name there
+        pass
+
+
+def test_token_introspection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Only an active token for us and for the account that is named lets in; an issuer with trouble says "later".
+    """
+    with ThreadingHTTPServer(("127.0.0.1", 0), Issuer) as issuer:
+        threading.Thread(target=issuer.serve_forever, daemon=True).start()
+        monkeypatch.setenv("PYMTA_INTROSPECTION", f"http://127.0.0.1:{issuer.server_port}/introspect")
+        monkeypatch.setenv("PYMTA_CLIENT_SECRET", "s3cret")
+        with PolicyTest(EXAMPLES / "token_introspection.py") as t:
+            assert t.token("ALICE@example.test", "good").accepted
+            assert t.client().token("alice@example.test", "for-many").accepted
+            for token in ("old", "bob", "elsewhere", "truthy", "odd"):
+                answer = t.client().token("alice@example.test", token)
+                assert (535, False) == (answer.code, answer.accepted), token
+            assert 454 == t.client().token("alice@example.test", "unheard-of").code
+        issuer.shutdown()
+    with PolicyTest(EXAMPLES / "token_introspection.py") as t:
+        assert 454 == t.token("alice@example.test", "good").code

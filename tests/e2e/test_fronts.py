@@ -175,3 +175,44 @@ def test_a_front_may_send_the_handshake_in_one_segment_with_its_header(
 
     assert greeting.startswith(b"220 mail.example.test ")
     assert "192.0.2.7:51000" == server.wait_event("connect")["peer"]
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_what_a_front_breaks_off_leaves_nothing_behind(
+    start_pymta: Callable[..., Pymta],
+    authority: CertificateAuthority,
+    without_uvloop: dict[str, str],
+    loop: str,
+) -> None:
+    """
+    Before its header, within it, before the handshake and within it; and one that waits does not hold up the end.
+    """
+    issued = authority.issue("mail.example.test")
+    server = start_pymta(
+        listener={
+            "proxy_networks": [f"{FRONT}/32"],
+            "tls": "implicit",
+            "certificate_file": issued.certificate_file,
+            "key_file": issued.key_file,
+        },
+        http=True,
+        environment=without_uvloop if loop == "asyncio" else {},
+    )
+
+    def front(octets: bytes) -> socket.socket:
+        connection = socket.create_connection(("127.0.0.1", server.port), 15, source_address=(FRONT, 0))
+        connection.sendall(octets)
+        return connection
+
+    for octets in (b"", V1[:9], V1, V1 + b"\x16\x03\x01", V1 + b"EHLO client.example.net\r\n"):
+        front(octets).close()
+    server.wait_events(2, "refuse", stage="connect", peer=FRONT)
+    with front(V1 + b"EHLO client.example.net\r\n") as connection:
+        while connection.recv(1000):
+            pass  # an alert, or nothing
+    # The sessions never began.
+    assert [] == server.events("connect")
+
+    with front(V1[:9]) as waits:
+        assert 0 == server.stop()
+        assert b"" == waits.recv(100)

@@ -87,6 +87,26 @@ def test_a_site_that_says_421_gets_half_of_the_connections() -> None:
     run(scenario())
 
 
+def test_a_site_that_ends_idle_connections_keeps_its_limit() -> None:
+    """
+    Its patience is shorter than ours; that says nothing about how much it takes.
+    """
+
+    async def scenario() -> None:
+        owner = FakeOwner()
+        settings = DeliverySettings(connections_per_site_max=8, connections_per_site_start=8)
+        site, pool = make_site(owner, settings)
+        for number in range(50):
+            site.put(delivery_of(str(number)))
+        await until(lambda: len(owner.outcomes) == 50)
+        assert 8 == pool.open_count
+        for connection in tuple(pool.connections_now):
+            connection.end(LEAVING)
+        assert (0, 8) == (pool.open_count, site.connections_max)
+
+    run(scenario())
+
+
 def test_the_rate_of_a_site_is_never_exceeded() -> None:
     async def scenario() -> None:
         owner = FakeOwner()

@@ -332,9 +332,11 @@ class Site:
         return [outcome for outcome in outcomes if outcome[0] not in left_over]
 
     def connection_ended(self, reply: Reply | None) -> None:
-        if reply is not None:
+        idle = [connection for connection in self._idle if connection.is_ready]
+        # Who ends what is idle, says nothing about how much it can take.
+        if reply is not None and len(idle) == len(self._idle):
             self._allowance.pushed_back()
-        self._idle = [connection for connection in self._idle if connection.is_ready]
+        self._idle = idle
         for gone in [c for c in self._spare if not c.is_ready]:
             del self._spare[gone]
         for gone in [c for c in self._in_flight if not c.is_ready and not self._in_flight[c]]:

@@ -61,6 +61,7 @@ class SmtpDriver(asyncio.Protocol):
         "_end",
         "_heard_at_s",
         "_loop",
+        "_on_made",
         "_proxied",
         "_reading_paused",
         "_saw_eof",
@@ -72,17 +73,24 @@ class SmtpDriver(asyncio.Protocol):
     )
 
     def __init__(
-        self, door: Door, drivers: "set[SmtpDriver]", *, proxied: tuple[str, int] | None = None
+        self,
+        door: Door,
+        drivers: "set[SmtpDriver]",
+        *,
+        proxied: tuple[str, int] | None = None,
+        on_made: Callable[[], None] | None = None,
     ) -> None:
         """
         Args:
             door: What the listener's sessions share.
             drivers: Where this one is listed while it is connected, for the sweep and for stopping.
             proxied: Address and port of the client that a trusted proxy speaks for.
+            on_made: Called when the connection is made, which is after the handshake where TLS comes first.
         """
         self._door = door
         self._drivers = drivers
         self._proxied = proxied
+        self._on_made = on_made
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self._session: ServerSession = cast(ServerSession, None)
@@ -124,6 +132,8 @@ class SmtpDriver(asyncio.Protocol):
         door.metrics.connections_accepted += 1
         door.metrics.connections_open += 1
         self._counted_address = counted_address(address)
+        if self._on_made is not None:
+            self._on_made()
         refusal = door.admission.enter(self._counted_address, door.limits, trusted=self._view.trusted)
         if refusal is not None:
             door.metrics.connections_refused.add("limit")

@@ -1,5 +1,5 @@
 """
-Sockets: where connections come from, and whether TLS comes before SMTP (for PROXY headers see `proxy`).
+Sockets: where connections come from (for those that begin with a PROXY header or a handshake see `proxy`).
 
 One `Listener` an address. It also sweeps its connections once a second for time limits, which is what keeps the
 drivers free of timers.
@@ -12,7 +12,7 @@ import ssl
 
 from pymta.accept.door import Door
 from pymta.accept.driver import SmtpDriver
-from pymta.accept.proxy import ProxyAcceptor
+from pymta.accept.proxy import Acceptor
 from pymta.config.settings.listener import ListenerSettings
 from pymta.config.values import Endpoint
 
@@ -30,7 +30,7 @@ class Listener:
         self._bound: socket.socket | None = None
         self._address = ("", 0)
         self._server: asyncio.Server | None = None
-        self._proxy: ProxyAcceptor | None = None
+        self._acceptor: Acceptor | None = None
         self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -93,14 +93,14 @@ class Listener:
         self._address = bound.getsockname()[:2]
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
         self._door.descriptors.listeners.append(self)
-        if self._door.settings.proxy_networks:
-            self._proxy = ProxyAcceptor(bound, lambda: self._door, self._drivers, self._implicit_tls)
+        if self._door.settings.proxy_networks or self._door.settings.tls == "implicit":
+            self._acceptor = Acceptor(bound, lambda: self._door, self._drivers, self._implicit_tls)
         await self.resume()
 
     def pause(self) -> None:
         """Leave clients to the system's backlog: file descriptors are running out."""
-        if self._proxy is not None:
-            self._proxy.pause()
+        if self._acceptor is not None:
+            self._acceptor.pause()
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -109,24 +109,21 @@ class Listener:
         """Accept (again)."""
         if self._bound is None or self._server is not None:
             return
-        if self._proxy is not None:
-            self._proxy.resume()
+        if self._acceptor is not None:
+            self._acceptor.resume()
             return
-        context = self._implicit_tls()
         self._server = await self._loop.create_server(
             self._make_driver,
             # The loop closes what it is given; ours goes on listening through a pause.
             sock=self._bound.dup(),
             backlog=self._door.settings.backlog_max,
-            ssl=context,
-            ssl_handshake_timeout=self._door.limits.tls_handshake_s_max if context else None,
         )
 
     async def stop(self, grace_s: float) -> None:
         """Accept no more; let messages in progress finish within *grace_s*, tell everybody else to come back."""
         self.pause()
-        if self._proxy is not None:
-            self._proxy.close()
+        if self._acceptor is not None:
+            self._acceptor.close()
         if self._bound is not None:
             self._bound.close()
             self._bound = None

@@ -1,8 +1,12 @@
 """
-Connections of fronts that send a PROXY header: reads it off the socket, then lets the loop take the connection over.
+Connections that something comes before: a PROXY header, or a handshake (implicit TLS). They are accepted here; the loop
+takes them over when it is known whom they speak for.
 
 No transport reads before the header is over, because it would read on into what follows: a TLS client speaks first, so
 balancers send its first words in one segment with the header, and those are the handshake's.
+
+Rule: who has not shaken hands yet counts against the limits of connections like everybody else. The loop's own server tells
+nobody of him, and would take as many as there are file descriptors.
 """
 
 import asyncio
@@ -11,11 +15,11 @@ import ssl
 from collections.abc import Callable
 
 from pymta._core import parse_proxy
-from pymta.accept.door import Door
+from pymta.accept.door import Door, counted_address
 from pymta.accept.driver import SmtpDriver
 from pymta.observe.events import Refuse
 
-__all__ = ["ProxyAcceptor"]
+__all__ = ["Acceptor"]
 
 # A front that is trusted to send a PROXY header sends it at once.
 HEADER_S_MAX = 10.0
@@ -27,7 +31,7 @@ HEADER_OCTETS_LOOKED_AT = 1024
 ACCEPTED_PER_TURN_MAX = 64
 
 
-class ProxyAcceptor:
+class Acceptor:
     """Accepts at a bound socket; each connection gets a driver once it is known for whom it speaks."""
 
     def __init__(
@@ -85,7 +89,7 @@ class ProxyAcceptor:
                 self._waiting.add(_Header(connection, address[0], door, context, self))
             else:
                 # Not one of the fronts: whatever it sends, it is its own address that counts.
-                self.take_over(connection, door, context, None)
+                self.take_over(connection, door, context, address[:2], is_proxied=False)
 
     def forget(self, header: "_Header") -> None:
         """It is over, one way or the other."""
@@ -96,10 +100,18 @@ class ProxyAcceptor:
         connection: socket.socket,
         door: Door,
         context: ssl.SSLContext | None,
-        source: tuple[str, int] | None,
+        client: tuple[str, int],
+        *,
+        is_proxied: bool,
     ) -> None:
-        """From here it is a connection like any other; *source* is whom the front speaks for."""
-        task = self._loop.create_task(self._serve(connection, door, context, source))
+        """From here it is a connection like any other; *client* is whom it is from, or whom the front speaks for."""
+        handshake = None if context is None else _Handshake(door, client[0])
+        if handshake is not None and not handshake.is_admitted:
+            connection.close()  # whatever was said would not be TLS
+            return
+        task = self._loop.create_task(
+            self._serve(connection, door, context, client if is_proxied else None, handshake)
+        )
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -108,11 +120,13 @@ class ProxyAcceptor:
         connection: socket.socket,
         door: Door,
         context: ssl.SSLContext | None,
-        source: tuple[str, int] | None,
+        proxied: tuple[str, int] | None,
+        handshake: "_Handshake | None",
     ) -> None:
+        over = None if handshake is None else handshake.over
         try:
             await self._loop.connect_accepted_socket(
-                lambda: SmtpDriver(door, self._drivers, proxied=source),
+                lambda: SmtpDriver(door, self._drivers, proxied=proxied, on_made=over),
                 connection,
                 ssl=context,
                 ssl_handshake_timeout=door.limits.tls_handshake_s_max if context else None,
@@ -121,6 +135,32 @@ class ProxyAcceptor:
             if context is not None:
                 door.metrics.tls_handshakes.add("failed")
             connection.close()
+        finally:
+            if over is not None:
+                over()
+
+
+class _Handshake:
+    """The place of a client that shakes hands among the counted connections."""
+
+    __slots__ = ("_address", "_admission", "_is_over", "is_admitted")
+
+    def __init__(self, door: Door, address: str) -> None:
+        self._admission = door.admission
+        self._address = counted_address(address)
+        self._is_over = False
+        refusal = door.admission.enter(self._address, door.limits, trusted=door.is_trusted(address))
+        self.is_admitted = refusal is None
+        if refusal is not None:
+            self.over()
+            door.metrics.connections_refused.add("limit")
+            door.log.emit(Refuse(sid="", peer=address, stage="connect", reply="", cause="connection limit"))
+
+    def over(self) -> None:
+        """It has ended, or the connection's driver counts itself from now on. May be called again."""
+        if not self._is_over:
+            self._is_over = True
+            self._admission.leave(self._address)
 
 
 class _Header:
@@ -132,7 +172,7 @@ class _Header:
         peer: str,
         door: Door,
         context: ssl.SSLContext | None,
-        acceptor: ProxyAcceptor,
+        acceptor: Acceptor,
     ) -> None:
         self._connection = connection
         self._peer = peer
@@ -162,7 +202,11 @@ class _Header:
             return
         if parsed is not None:
             self._stop_reading()
-            self._acceptor.take_over(self._connection, self._door, self._context, parsed[0])
+            source = parsed[0]
+            client = (self._peer, 0) if source is None else source
+            self._acceptor.take_over(
+                self._connection, self._door, self._context, client, is_proxied=source is not None
+            )
 
     def _stop_reading(self) -> None:
         self._timer.cancel()

@@ -4,6 +4,7 @@ What is said in the clear around STARTTLS (attacks.md, rows 3, 4, 5, 12 and the 
 
 import asyncio
 import base64
+import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.e2e.attacks.hop import RecordingHop
 from tests.e2e.attacks.wire import Wire, codes
 from tests.partners.ca import CertificateAuthority
 from tests.partners.pymta import Pymta, next_hop
+from tests.partners.waiting import wait_until
 
 LOGIN = base64.b64encode(b"\0account\0password").decode()
 
@@ -104,6 +106,45 @@ def test_a_handshake_that_is_reset_or_never_comes_is_not_counted_for_ever(
     assert 0 == server.control.status().connections_open
     with Wire(server.port, hello="next.example.net") as wire:
         assert wire.ask("NOOP").startswith("250 ")
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_who_does_not_shake_hands_counts_as_a_connection(
+    start_pymta: Callable[..., Pymta],
+    authority: CertificateAuthority,
+    without_uvloop: dict[str, str],
+    loop: str,
+) -> None:
+    """
+    Row 33: where TLS comes first, silent connections would otherwise be as many as there are file descriptors.
+    """
+    server = start_pymta(
+        listener={"trusted_networks": [], **starttls(authority), "tls": "implicit"},
+        limits={"tls_handshake_s_max": 3, "connections_per_address_max": 2},
+        environment=without_uvloop if loop == "asyncio" else {},
+    )
+    address = ("127.0.0.1", server.port)
+    with socket.create_connection(address, 10), socket.create_connection(address, 10):
+        with socket.create_connection(address, 10) as one_too_many:
+            assert b"" == one_too_many.recv(1)
+        assert "connection limit" == server.wait_event("refuse", stage="connect")["cause"]
+
+    def greeting() -> bytes:
+        # Each of the two that are allowed is a place for a session, during its handshake and after it.
+        with socket.create_connection(address, 10) as connection:
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            try:
+                with (
+                    context.wrap_socket(connection) as secured,
+                    context.wrap_socket(socket.create_connection(address, 10)) as another,
+                ):
+                    return secured.recv(4)[:4] + another.recv(4)[:4]
+            except OSError:  # the two before are not gone yet
+                return b""
+
+    assert b"220 220 " == wait_until(greeting, "both places are free again")
 
 
 def starttls(authority: CertificateAuthority) -> dict[str, object]:

@@ -50,6 +50,14 @@ def test_the_index_names_every_page() -> None:
     assert set() == {name for name in pages if f"]({name})" not in index}
 
 
+def test_the_code_map_has_every_room() -> None:
+    code_map = text_of("ARCHITECTURE.md").partition("## The code map")[2].partition("## Invariants")[0]
+    rooms = {f"{path.parent.name}/" for path in (ROOT / "python" / "pymta").glob("*/__init__.py")}
+    crates = {path.parent.name for path in (ROOT / "rust").glob("*/Cargo.toml")}
+
+    assert set() == {name for name in rooms | crates if not re.search(rf"\s{re.escape(name)}/?\s", code_map)}
+
+
 # ---- decisions and changes -------------------------------------------------------------------------------------------
 
 

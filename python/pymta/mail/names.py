@@ -6,12 +6,16 @@ in a log line, a DNS question and a TLS server name.
 """
 
 import re
+from functools import lru_cache
 
 import idna
 
 # RFC 1035 §2.3.4 and §3.1: 255 octets on the wire are 253 as text without the final dot.
 NAME_OCTETS_MAX = 253
 LABEL_OCTETS_MAX = 63
+
+# Answers that are remembered: the router, the directory and the DNS ask for the same name, once a message each.
+_REMEMBERED_MAX = 2048
 
 # Letters, digits, hyphen, and the underscore that service names (_25._tcp) and some real hosts have. The DNS allows any
 # octet (RFC 2181 §11); mail has no use for others and logs, DSNs and TLS have trouble with them.
@@ -22,6 +26,7 @@ class InvalidName(ValueError):
     """The text is no name that mail could be sent to."""
 
 
+@lru_cache(_REMEMBERED_MAX)
 def canonical_name(text: str) -> str:
     """
     The canonical form of a domain or host name.

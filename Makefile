@@ -94,6 +94,10 @@ bench-quick: partners develop floor peers ## The same with few messages: a look,
 	$(BIN)/python -m bench.relay --quick
 	$(BIN)/python -m bench.aims --quick
 
+.PHONY: instructions
+instructions: partners develop ## How many instructions a message costs, against its limit (needs valgrind)
+	$(BIN)/python -m bench.instructions
+
 .PHONY: peers
 peers: venv ## Fetch the servers that the bench compares with and that are not installed
 	@$(BIN)/python tools/bench_peers.py .peers

@@ -43,7 +43,7 @@ def wait_for(condition: Callable[[], bool], what: str, *, limit_s: float) -> Non
         time.sleep(PAUSE_S)
 
 
-def wait_listening(port: int, process: subprocess.Popen[bytes] | None = None) -> None:
+def wait_listening(port: int, process: subprocess.Popen[bytes] | None = None, *, limit_s: float = 30) -> None:
     """Return when 127.0.0.1:*port* accepts; SystemExit where *process* ended or it takes too long."""
 
     def listening() -> bool:
@@ -53,7 +53,7 @@ def wait_listening(port: int, process: subprocess.Popen[bytes] | None = None) ->
             probe.settimeout(1)
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
-    wait_for(listening, f"port {port} is listening", limit_s=30)
+    wait_for(listening, f"port {port} is listening", limit_s=limit_s)
 
 
 def family(pid: int) -> list[int]:

@@ -169,6 +169,6 @@ def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
 def test_the_pages_count_the_policies_right() -> None:
     count = len(list((ROOT / "examples" / "policies").glob("*.py")))
 
-    assert 10 == count
-    assert "Ten more" in (ROOT / "README.md").read_text(encoding="utf-8")
-    assert "ten policies" in (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    assert 11 == count
+    assert "Eleven more" in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "eleven policies" in (ROOT / "docs" / "README.md").read_text(encoding="utf-8")

@@ -101,7 +101,6 @@ FILES_ALLOWED: dict[str, str] = {
 }
 FUNCTIONS_ALLOWED: dict[tuple[str, str], str] = {}
 SLEEPS_ALLOWED = {
-    "tests/observe/test_log.py": "it tests a timer, behind which its own is set",
     "tests/workers/test_deaths.py": "the random moment at which a worker is killed is the test",
 }
 

@@ -2,13 +2,13 @@
 One line for each thing that happened, whatever a peer sent, and never at the cost of mail.
 """
 
-import asyncio
 import fcntl
 import json
 import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,7 +32,8 @@ from pymta.observe.events import (
 )
 from pymta.observe.line import TEXT_OCTETS_MAX, json_line, text_line
 from pymta.observe.log import Log
-from pymta.observe.writer import BATCH_OCTETS_MAX, WAIT_S_MAX, Writer
+from pymta.observe.writer import BATCH_OCTETS_MAX, Writer
+from tests.partners.waiting import wait_until_async
 
 AT_MS = 1_795_422_301_042  # 2026-11-23T08:25:01.042Z
 
@@ -246,9 +247,41 @@ async def test_lines_of_one_wake_up_are_one_write(tmp_path: Path) -> None:
         writer.write(b"%d\n" % number)
 
     assert b"" == (tmp_path / "log").read_bytes()
-    await asyncio.sleep(WAIT_S_MAX)  # its timer was set before ours, so it runs first
+    await wait_until_async(lambda: (tmp_path / "log").read_bytes(), "it is written")
     assert 100 == len((tmp_path / "log").read_bytes().splitlines())
     writer.close()
+
+
+async def test_a_disk_that_stalls_holds_up_the_log_and_not_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Lines wait meanwhile, up to the limit; what came later is in the file later, and what was dropped is counted there.
+    """
+    stalls, goes_on, write = threading.Event(), threading.Event(), os.write
+
+    def stalling(fd: int, octets: bytes) -> int:
+        stalls.set()
+        assert goes_on.wait(20)
+        return write(fd, octets)
+
+    monkeypatch.setattr("pymta.observe.writer.os.write", stalling)
+    writer = Writer(tmp_path / "log", pending_octets_max=100)
+    writer.write(b"first\n")
+    await wait_until_async(stalls.is_set, "the disk stalls")
+    for number in range(50):
+        writer.write(b"%05d\n" % number)
+    assert 50 - (100 - 6) // 6 == writer.dropped_total
+    assert b"" == (tmp_path / "log").read_bytes()
+    goes_on.set()
+    await wait_until_async(lambda: b"dropped" in (tmp_path / "log").read_bytes(), "the rest is written")
+    writer.close()
+
+    lines = (tmp_path / "log").read_bytes().splitlines()
+    assert [b"first", *(b"%05d" % number for number in range(15))] == [
+        line for line in lines if b"dropped" not in line
+    ]
+    assert 1 == lines.count(b"35 lines dropped")
 
 
 async def test_a_large_batch_does_not_wait(tmp_path: Path) -> None:
@@ -256,7 +289,9 @@ async def test_a_large_batch_does_not_wait(tmp_path: Path) -> None:
     for _ in range(BATCH_OCTETS_MAX // 1000 + 1):
         writer.write(b"x" * 999 + b"\n")
 
-    assert (tmp_path / "log").stat().st_size >= BATCH_OCTETS_MAX
+    await wait_until_async(
+        lambda: (tmp_path / "log").stat().st_size >= BATCH_OCTETS_MAX or None, "it is written"
+    )
     writer.close()
 
 

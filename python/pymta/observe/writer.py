@@ -5,7 +5,8 @@ A batch is written once for a wake-up of the loop, at most `WAIT_S_MAX` after it
 now (a slow reader of our standard error, a full disk) waits, up to *pending_octets_max*; beyond that, lines are dropped
 and counted, and the count is told in a line of its own when writing works again. A closed target is no error.
 
-Used from the loop's thread only.
+Used from the loop's thread only. A file is written by a thread of its own while the loop runs, a batch at a time: a disk
+that stalls holds up whoever writes to it, and that must not be the loop.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import asyncio
 import os
 import select
 import stat
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Final
 
 __all__ = ["Writer"]
@@ -59,9 +62,11 @@ class Writer:
         "_fd",
         "_file",
         "_handle",
+        "_in_hand",
         "_is_regular",
         "_pending_octets_max",
         "_poll",
+        "_thread",
         "dropped_line",
         "dropped_total",
     )
@@ -76,6 +81,8 @@ class Writer:
         self.dropped_line: Callable[[int], bytes] = b"%d lines dropped\n".__mod__
         self._handle: asyncio.TimerHandle | None = None
         self._fd = -1
+        self._in_hand: _InHand | None = None
+        self._thread: _Thread | None = None
         self._open()
 
     @property
@@ -85,7 +92,8 @@ class Writer:
 
     def write(self, line: bytes) -> None:
         """Keep *line*, which ends with a line feed, for the next batch."""
-        if self._batch_octets + len(line) > self._pending_octets_max:
+        in_hand_octets = 0 if self._in_hand is None else len(self._in_hand.octets)
+        if self._batch_octets + in_hand_octets + len(line) > self._pending_octets_max:
             self._dropped += 1
             self.dropped_total += 1
             return
@@ -94,13 +102,17 @@ class Writer:
         if self._handle is None:
             self._schedule(WAIT_S_MAX)
         elif self._batch_octets >= BATCH_OCTETS_MAX and not self._is_waiting:
-            self.flush()
+            self._flush_soon()
 
     def flush(self) -> None:
-        """Write what can be written without waiting; try the rest again soon."""
+        """Write what can be written without waiting, but for a disk; try the rest again soon."""
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
+        if self._in_hand is not None and not self._in_hand.done.wait(_CLOSE_S_MAX):
+            self._schedule(_RETRY_S)
+            return
+        self._take_back()
         if not self._batch:
             return
         lost_before = self.dropped_total
@@ -125,7 +137,7 @@ class Writer:
         self.flush()
         old = self._fd
         self._open()
-        if old >= 0:
+        if old >= 0 and self._in_hand is None:  # the thread may still write to it
             os.close(old)
 
     def close(self) -> None:
@@ -138,7 +150,7 @@ class Writer:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        if self._file is not None and self._fd >= 0:
+        if self._file is not None and self._fd >= 0 and self._in_hand is None:
             os.close(self._fd)
         self._fd = -1
 
@@ -210,7 +222,90 @@ class Writer:
             if wait_s <= WAIT_S_MAX:
                 self.flush()
             return
-        self._handle = loop.call_later(wait_s, self.flush)
+        self._handle = loop.call_later(wait_s, self._flush_soon)
+
+    # ---- a file ------------------------------------------------------------------------------------------------------
+
+    def _flush_soon(self) -> None:
+        """`flush`, or have the thread do it."""
+        if not self._is_regular or self._fd < 0:
+            self.flush()
+            return
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if self._in_hand is not None:
+            if not self._in_hand.done.is_set():
+                self._schedule(_RETRY_S)
+                return
+            self._take_back()
+        if self._batch:
+            self._in_hand = _InHand(self._fd, b"".join(self._batch), asyncio.get_running_loop(), self._took)
+            self._batch, self._batch_octets = [], 0
+            if self._thread is None:
+                self._thread = _Thread()
+            self._thread.queue.put(self._in_hand)
+
+    def _took(self) -> None:
+        """Called in the loop when the thread is done."""
+        if self._in_hand is not None and self._in_hand.done.is_set():
+            self._take_back()
+
+    def _take_back(self) -> None:
+        in_hand, self._in_hand = self._in_hand, None
+        if in_hand is None:
+            return
+        self._dropped += in_hand.lost
+        self.dropped_total += in_hand.lost
+        if self._dropped and not in_hand.lost:
+            # Writing works again: tell, whatever else waits.
+            line, self._dropped = self.dropped_line(self._dropped), 0
+            self._batch.append(line)
+            self._batch_octets += len(line)
+            if self._handle is None:
+                self._schedule(WAIT_S_MAX)
+
+
+class _InHand:
+    """A batch that the thread writes."""
+
+    __slots__ = ("_fd", "_loop", "_took", "done", "lost", "octets")
+
+    def __init__(
+        self, fd: int, octets: bytes, loop: asyncio.AbstractEventLoop, took: Callable[[], None]
+    ) -> None:
+        self._fd = fd
+        self._loop = loop
+        self._took = took
+        self.octets = octets
+        self.lost = 0
+        """Lines that could not be written."""
+        self.done = threading.Event()
+
+    def write(self) -> None:
+        view = memoryview(self.octets)
+        try:
+            while view:
+                view = view[os.write(self._fd, view) :]
+        except OSError:  # disk full: the log never stops the mail
+            self.lost = bytes(view).count(b"\n")
+        self.done.set()
+        try:
+            self._loop.call_soon_threadsafe(self._took)
+        except RuntimeError:  # the loop is over; `close` looks for itself
+            pass
+
+
+class _Thread:
+    """Writes batches, one after the other, as long as the process lives."""
+
+    def __init__(self) -> None:
+        self.queue: SimpleQueue[_InHand] = SimpleQueue()
+        threading.Thread(target=self._run, name="log", daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            self.queue.get().write()
 
 
 def _ends_torn(file: Path) -> bool:

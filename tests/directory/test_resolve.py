@@ -121,6 +121,13 @@ def test_a_group_that_grows_beyond_the_limit_is_not_followed() -> None:
     assert "loop" == resolved("g@a.example", Directory(TableLookup(["a.example"], [], wide))).status
 
 
+def test_a_postmaster_of_another_domain_gets_what_is_for_a_bare_one() -> None:
+    directory = Directory(TableLookup(["a.example"]), postmaster="admin@far.example")
+
+    for path in ("postmaster", "postmaster@a.example"):
+        assert ["admin@far.example"] == [str(address) for address in resolved(path, directory).forwards]
+
+
 def test_without_a_postmaster_a_bare_one_is_unknown() -> None:
     directory = Directory(TableLookup(["a.example"]))
 

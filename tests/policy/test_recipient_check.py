@@ -57,7 +57,7 @@ def reply_to(path: str, client: Session, directory: Directory = DIRECTORY) -> st
         ("alice@us.example", ""),
         ("Alice+x@US.example", ""),
         ("out@us.example", ""),
-        ("postmaster", ""),
+        ("postmaster", "550 5.1.1"),  # nobody said who that is
         ("nobody@us.example", "550 5.1.1"),  # although the domain is relayed for, too
         ("alice%far.example@us.example", "550 5.1.1"),
         ('"x@far.example"@us.example', "550 5.1.1"),

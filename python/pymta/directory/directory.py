@@ -203,7 +203,12 @@ class Directory:
                 return _NOT_OURS if address.is_literal else split(address)
         except ValueError:  # no host name, or characters that no address of ours has
             return self._unreadable(forward_path)
-        return _UNKNOWN if self._postmaster is None else split(self._postmaster)
+        if self._postmaster is None:
+            return _UNKNOWN
+        start = split(self._postmaster)
+        if self.lookup.domain(start[1]) is None:
+            return Resolution("found", forwards=(Address(self._postmaster),))
+        return start
 
     def _unreadable(self, forward_path: Address | str) -> Resolution:
         """An address that has no canonical form is unknown in our domains, and no affair of ours in others."""

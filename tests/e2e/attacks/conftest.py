@@ -96,6 +96,7 @@ def attacked(
         policy=POLICY,
         http=True,
         domains={"relay_domains": ["us.test", ".sub.us.test", "bücher.test", "kelvin.test", "chunks.test"]},
+        directory={"postmaster": "postmaster@us.test"},
         queue={"retry_s_min": 3600, "retry_s_max": 3600},
         # Thousands of attempts are tried here in a row; what stops those who guess has its own test (test_guessing.py).
         auth={"never_banned_networks": LOOPBACK},

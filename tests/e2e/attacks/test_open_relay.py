@@ -8,12 +8,14 @@ is taken, nothing else.
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from tests.e2e.attacks.hop import RecordingHop
 from tests.e2e.attacks.wire import Wire, codes
 from tests.partners.pymta import PYTHON, Pymta
+from tests.partners.waiting import wait_until
 
 ELSEWHERE = [
     "a@ext.test",
@@ -104,6 +106,29 @@ def test_what_is_for_us_is_taken(attacked: Pymta, forward_path: str) -> None:
     Row 18, the other side of it: without these the tests above could not fail for the right reason.
     """
     assert ["250 2.1.0", "250 2.1.5"] == codes(refused(attacked.port, forward_path))
+
+
+def test_a_postmaster_that_nobody_is_does_not_send_mail_to_third_parties(
+    start_pymta: Callable[..., Pymta],
+) -> None:
+    """
+    Row 32: taken and returned, it would carry anything to whoever is named in MAIL FROM.
+    """
+    server = start_pymta(listener={"trusted_networks": []}, domains={"relay_domains": ["us.test"]})
+
+    assert ["250 2.1.0", "550 5.1.1"] == codes(refused(server.port, "postmaster"))
+
+
+def test_a_postmaster_elsewhere_gets_what_is_for_a_bare_one(attacked: Pymta, hop: RecordingHop) -> None:
+    """`directory.postmaster` may be an address of a domain that is relayed."""
+    with Wire(attacked.port, hello="asks.example.net") as wire:
+        for line in ("MAIL FROM:<a@example.net>", "RCPT TO:<postmaster>", "DATA"):
+            assert wire.ask(line)[0] in "23"
+        assert wire.ask("Subject: bare\r\n\r\nhello\r\n.").startswith("250 ")
+    wait_until(
+        lambda: "postmaster@us.test" in " ".join(line for taken in hop.taken for line in taken.rcpt_lines),
+        "it is with whoever is named in the configuration",
+    )
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ class DirectorySettings(Section, frozen=True, kw_only=True):
             "Where mail for postmaster goes, of each domain that has no such address of its own, and without a domain.",
             reader="directory",
             rfc="5321 §4.5.1",
-            default="nobody: give each domain a postmaster then",
+            default="nobody: give each domain a postmaster then; without a domain it is refused",
             example='"admin@example.org"',
         ),
     ] = None

@@ -80,8 +80,9 @@ def _judged(
     status = resolution.status
     if status == "found":
         return _room(session, forward_path, resolution, why_full)
-    # A bare postmaster is for whoever runs this host (RFC 5321 §4.5.1), also where nobody said who that is.
-    if status == "not_ours" or not forward_path.domain:
+    # RFC 5321 §4.5.1 wants a bare postmaster taken. Where nobody said who that is, it would be returned to whoever the
+    # reverse-path names, which a stranger may forge: it is refused like any other address that is not there.
+    if status == "not_ours":
         return relay_check(session, forward_path, relay_domains)
     return _noted(session, _REFUSED[status], forward_path)
 

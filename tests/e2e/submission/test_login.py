@@ -14,7 +14,8 @@ import scramp
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from tests.e2e.submission.conftest import PASSWORD, House
+from pymta.auth.schemes import stored_forms
+from tests.e2e.submission.conftest import CHEAP, PASSWORD, House
 from tests.partners.ca import CertificateAuthority
 
 ALICE = "alice@example.test"
@@ -201,3 +202,18 @@ def test_the_log_says_who_failed_and_never_with_what(start_house: Callable[..., 
     ]
     assert secret not in json.dumps(house.server.log())
     house.server.start()
+
+
+def test_every_worker_knows_the_accounts(start_house: Callable[..., House]) -> None:
+    """
+    Also one that was added after they began.
+    """
+    house = start_house(server={"workers": 2})
+    house.editor.set_password("bob@example.test", "", stored_forms("another horse", CHEAP, scram=True))
+    for _ in range(6):
+        with secured(house, "submissions") as client:
+            client.login("bob@example.test", "another horse")
+            client.sendmail("bob@example.test", [ALICE], "Subject: x\r\n\r\nx\r\n")
+
+    house.server.wait_events(6, "done", delivered=1)
+    assert 6 == len(list(house.server.data.glob("mail/example.test/alice/new/*")))

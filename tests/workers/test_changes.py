@@ -30,7 +30,9 @@ def with_messages(folder: Path, workers: int) -> Pymta:
         delivery={"suspend_after_failures": 1000},
     )
     send(server, MESSAGES)
-    wait_until(lambda: MESSAGES == len(server.queue(state="deferred")) or None, "all are deferred")
+    wait_until(
+        lambda: MESSAGES == len(server.queue(state="deferred")) or None, "all are deferred", limit_s=60
+    )
     assert 0 == server.stop()
     return server
 
@@ -39,6 +41,7 @@ def folders(server: Pymta) -> list[int]:
     return shards.existing(server.data)
 
 
+@pytest.mark.timeout(180)
 def test_from_three_workers_to_one_everything_arrives_and_the_other_shards_go(
     tmp_path: Path, sink: Sink
 ) -> None:
@@ -51,15 +54,17 @@ def test_from_three_workers_to_one_everything_arrives_and_the_other_shards_go(
     server.start()
     with server:
         assert MESSAGES >= len(server.queue())
-        wait_until(lambda: MESSAGES == sink.count() or None, "all arrive")
-        wait_until(lambda: [1] == folders(server) or None, "the shards are removed")
-        assert MESSAGES == len({line["spool_id"] for line in server.wait_events(MESSAGES, "done")})
+        wait_until(lambda: MESSAGES == sink.count() or None, "all arrive", limit_s=60)
+        wait_until(lambda: [1] == folders(server) or None, "the shards are removed", limit_s=60)
+        assert MESSAGES == len(
+            {line["spool_id"] for line in server.wait_events(MESSAGES, "done", limit_s=60)}
+        )
         assert [2, 3] == sorted(
             int(line["detail"][-1]) for line in server.wait_events(2, "admin", action="shard drained")
         )
         assert [] == server.events("trouble")
         send(server, 1)
-        wait_until(lambda: MESSAGES + 1 == sink.count() or None, "new mail arrives")
+        wait_until(lambda: MESSAGES + 1 == sink.count() or None, "new mail arrives", limit_s=60)
 
 
 def test_an_operator_sees_what_is_in_a_shard_without_a_worker(tmp_path: Path) -> None:
@@ -78,6 +83,7 @@ def server_rows(server: Pymta) -> list[object]:
         return list(rows)
 
 
+@pytest.mark.timeout(180)
 def test_from_one_to_three_and_back_to_two_nothing_is_lost(tmp_path: Path, sink: Sink) -> None:
     server = with_messages(tmp_path / "pymta", 1)
     server.configure(server={"workers": 3})
@@ -87,9 +93,9 @@ def test_from_one_to_three_and_back_to_two_nothing_is_lost(tmp_path: Path, sink:
     server.configure(server={"workers": 2}, routes=[next_hop(sink.port)])
     server.start()
     with server:
-        wait_until(lambda: 2 * MESSAGES == sink.count() or None, "all arrive")
-        wait_until(lambda: [1, 2] == folders(server) or None, "the third shard is removed")
-        assert sent <= {line["spool_id"] for line in server.wait_events(2 * MESSAGES, "done")}
+        wait_until(lambda: 2 * MESSAGES == sink.count() or None, "all arrive", limit_s=60)
+        wait_until(lambda: [1, 2] == folders(server) or None, "the third shard is removed", limit_s=60)
+        assert sent <= {line["spool_id"] for line in server.wait_events(2 * MESSAGES, "done", limit_s=60)}
 
 
 def test_a_shard_that_somebody_has_open_is_not_opened_by_another(tmp_path: Path) -> None:

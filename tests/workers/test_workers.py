@@ -158,7 +158,7 @@ def test_each_line_of_the_log_is_whole_and_names_its_worker(running: Pymta) -> N
 
 def test_a_log_that_was_moved_away_is_begun_anew_for_all(running: Pymta) -> None:
     send(running, 4)
-    running.wait_queue_empty()
+    running.wait_events(4, "done")
     moved = running.log_file.with_name("log.1")
     running.log_file.rename(moved)
     os.kill(running.pid, signal.SIGHUP)

@@ -42,7 +42,9 @@ def waiting(tmp_path: Path) -> Iterator[Pymta]:
         delivery={"suspend_after_failures": 1000},
     ) as running:
         send(running)
-        wait_until(lambda: MESSAGES == len(running.queue(state="deferred")) or None, "all are deferred")
+        wait_until(
+            lambda: MESSAGES == len(running.queue(state="deferred")) or None, "all are deferred", limit_s=60
+        )
         yield running
 
 
@@ -83,7 +85,11 @@ def test_their_numbers_are_told_as_one(running: Pymta) -> None:
     wait_until(
         lambda: MESSAGES == metric(running, "pymta_messages_accepted_total") or None, "all are counted"
     )
-    wait_until(lambda: MESSAGES == metric(running, "pymta_messages_done_total") or None, "all are counted")
+    wait_until(
+        lambda: MESSAGES == metric(running, "pymta_messages_done_total") or None,
+        "all are counted",
+        limit_s=60,
+    )
     assert 2 == metric(running, 'pymta_workers{state="running"}')
     assert MESSAGES == metric(running, 'pymta_accept_s_bucket{le="+Inf"}')
     ready = urllib.request.urlopen(f"http://127.0.0.1:{running.http_port}/ready", timeout=10)

@@ -33,8 +33,8 @@ class SubmissionSettings(Section, frozen=True, kw_only=True):
     messages_per_day_max: Annotated[
         CountOrNone,
         Option(
-            "Messages of one account within 24 hours; more get 450 4.7.1 at MAIL. 0 for no limit. Each process counts for "
-            "itself, from its start.",
+            "Messages of one account within 24 hours; more get 450 4.7.1 at MAIL. 0 for no limit. All workers count "
+            "together, from the start.",
             reader="policy.checks.rates",
         ),
     ] = 1_000

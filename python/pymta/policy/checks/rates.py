@@ -1,7 +1,7 @@
 """
 How much an account submits: messages and recipients of a day, and bursts that look like a stolen password.
 
-Counted in memory, in slices of the time, for each process from its start; who is forgotten for want of room has been
+Counted in memory, in slices of the time, from the start; workers tell each other (app/together.py). Who is forgotten for want of room has been
 quiet the longest.
 """
 

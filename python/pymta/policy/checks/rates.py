@@ -1,8 +1,8 @@
 """
 How much an account submits: messages and recipients of a day, and bursts that look like a stolen password.
 
-Counted in memory, in slices of the time, from the start; workers tell each other (app/together.py). Who is forgotten for want of room has been
-quiet the longest.
+Counted in memory, in slices of the time, from the start; workers tell each other (app/together.py). Who is forgotten for
+want of room has been quiet the longest.
 """
 
 from collections import OrderedDict, deque

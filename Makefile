@@ -88,6 +88,7 @@ bench: partners develop floor peers ## Compare pymta with other servers and a fl
 	$(BIN)/python -m bench.aims
 	$(BIN)/python -m bench.keeping
 	$(BIN)/python -m bench.logins
+	$(BIN)/python -m bench.delivery
 
 .PHONY: bench-quick
 bench-quick: partners develop floor peers ## The same with few messages: a look, not a figure

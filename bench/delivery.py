@@ -32,7 +32,7 @@ class Contestant(NamedTuple):
 
     name: str
     port: int
-    mail: Path
+    mailboxes: Path
     """Below it, each account has a folder with `new`."""
 
 
@@ -99,7 +99,7 @@ async def load(contestant: Contestant, messages: int, sessions: int, accounts: i
 
 
 def arrived(contestant: Contestant) -> int:
-    return sum(1 for _ in contestant.mail.glob("*/new/*"))
+    return sum(1 for _ in contestant.mailboxes.glob("*/new/*"))
 
 
 @click.command()

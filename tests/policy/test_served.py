@@ -106,7 +106,11 @@ class Served:
         return path.read_text().splitlines() if path.exists() else []
 
     def client(self) -> smtplib.SMTP:
-        return smtplib.SMTP("127.0.0.1", self.port, local_hostname="client.example.net", timeout=10)
+        try:
+            return smtplib.SMTP("127.0.0.1", self.port, local_hostname="client.example.net", timeout=10)
+        except OSError as error:
+            ended = self.program.process.poll()
+            raise AssertionError(f"{error}, ended: {ended}\n{self.program.text()}\n{self.events()}") from error
 
     def reload(self, what: str) -> None:
         before = len(self.events())

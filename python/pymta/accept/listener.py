@@ -151,4 +151,7 @@ class Listener:
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
         now_s = self._loop.time()
         for driver in tuple(self._drivers):
-            driver.sweep(now_s)
+            try:
+                driver.sweep(now_s)
+            except Exception as error:
+                driver.fail(error)  # the others have their limits all the same

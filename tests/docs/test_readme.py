@@ -164,6 +164,13 @@ def test_two_commands_make_an_account_that_sends_and_receives(running: Newcomer)
     wait_until(lambda: running.run(f"{look} 2>/dev/null || true").strip(), "a message in Alice's Maildir")
 
 
+def test_load_with_its_defaults_is_taken_by_make_run(running: Newcomer) -> None:
+    """The first example of docs/load.md, with fewer messages: its recipients are no accounts of the embedded default."""
+    port = running.ports["2525"]
+
+    running.run(f".venv/bin/pymta load 127.0.0.1:{port} --messages 20")
+
+
 def test_make_run_ends_with_ctrl_c_and_leaves_only_its_data(running: Newcomer) -> None:
     """Its ports are free again, and its data is in `.run`, so that the next one goes on."""
     running.interrupt()

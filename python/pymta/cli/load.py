@@ -67,7 +67,7 @@ _PORT: Final = 25
     help="Reverse-path; <> is the null one.",
 )
 @click.option(
-    "--to", "forward_path", default="reader{r}@example.test", metavar="PATTERN", help="Forward-path."
+    "--to", "forward_path", default="reader{r}@sink.example.test", metavar="PATTERN", help="Forward-path."
 )
 @click.option("--tls", type=click.Choice(["none", "starttls", "implicit"]), default="none")
 @click.option(

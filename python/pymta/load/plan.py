@@ -45,7 +45,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         default_factory=lambda: AddressPattern("load@load.example.test")
     )
     forward_path: AddressPattern = msgspec.field(
-        default_factory=lambda: AddressPattern("reader{r}@example.test")
+        default_factory=lambda: AddressPattern("reader{r}@sink.example.test")
     )
     tls: Literal["none", "starttls", "implicit"] = "none"
     lmtp: bool = False

@@ -110,7 +110,9 @@ class Served:
             return smtplib.SMTP("127.0.0.1", self.port, local_hostname="client.example.net", timeout=10)
         except OSError as error:
             ended = self.program.process.poll()
-            raise AssertionError(f"{error}, ended: {ended}\n{self.program.text()}\n{self.events()}") from error
+            raise AssertionError(
+                f"{error}, ended: {ended}\n{self.program.text()}\n{self.events()}"
+            ) from error
 
     def reload(self, what: str) -> None:
         before = len(self.events())

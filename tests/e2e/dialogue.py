@@ -80,7 +80,13 @@ class Player:
         """What the dialogue says that was taken."""
 
     def play(self) -> None:
-        """AssertionError where the server says something else."""
+        """AssertionError where the server says something else. The connection is closed then, as at the end."""
+        try:
+            self._play()
+        finally:
+            self._socket.close()
+
+    def _play(self) -> None:
         for number, mark, rest in self._dialogue.steps():
             at = f"{self._dialogue.name}:{number}"
             if mark == "C:":
@@ -93,7 +99,6 @@ class Player:
         self._send()
         self._socket.settimeout(0.02)
         assert b"" == self._heard + self._more(), f"{self._dialogue.name}: said and not expected"
-        self._socket.close()
 
     def _step(self, mark: str, rest: str, at: str) -> None:
         if mark == "S:":

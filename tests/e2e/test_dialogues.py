@@ -77,6 +77,7 @@ class Server:
             listeners=list(tables.values()),
             policy=POLICY.replace("KEPT", str(self._kept)),
             server={"hostname": "mx.example.test"},
+            directory={"postmaster": "postmaster@mx.example.test"},
             environment=environment,
         )
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,9 @@ def missing_packages() -> list[str]:
     missing = {package for program, package in PACKAGES.items() if not shutil.which(program, path=SEARCHED)}
     missing |= {package for module, package in PERL_MODULES.items() if not _has_perl_module(module)}
     missing |= {package for name, package in INCLUDES.items() if not Path("/usr/include", name).exists()}
+    # Debian's Python is without its headers until asked for; any other brings them.
+    if sys.base_prefix == "/usr" and not Path(sysconfig.get_path("include"), "Python.h").exists():
+        missing.add("python3-dev")
     return sorted(missing)
 
 

@@ -426,9 +426,11 @@ class Policy:
         return self._failed(hook, subject, "raised", _in_one_line(error), where=_where(error), detail=detail)
 
     def _late(self, hook: str, subject: Session | str, error: BaseException) -> Verdict:
-        # The line at which the hook waited is in the cancellation that became the TimeoutError.
+        # The line at which the hook waited is in the cancellation that became the TimeoutError, which before Python 3.11.3
+        # is only its context.
         text = f"took longer than {self._limits.hook_s_max:g} s"
-        return self._failed(hook, subject, "late", text, where=_where(error.__cause__ or error))
+        cancelled = error.__cause__ or error.__context__ or error
+        return self._failed(hook, subject, "late", text, where=_where(cancelled))
 
     def _busy(self, hook: str, subject: Session | str) -> Verdict:
         text = f"not called: {self._limits.hooks_waiting_max} calls of async hooks wait already"

@@ -14,7 +14,7 @@ from pymta.directory import Account, Directory
 from pymta.mail.authors import addresses_of
 from pymta.mail.errors import TemporaryFailure
 from pymta.mail.verdict import Verdict
-from pymta.policy.annotations import Decision
+from pymta.policy.checks.noted import noted
 from pymta.policy.session import Session
 
 __all__ = ["author_check", "reverse_path_check"]
@@ -48,14 +48,21 @@ def author_check(session: Session, message: IncomingMessage, directory: Director
     for name in ("From", "Sender"):
         values = message.fields(name)
         if len(values) > 1:
-            return _noted(session, "message", Verdict("refuse", _UNREADABLE, f"{len(values)} fields {name}"))
+            return noted(
+                session,
+                "own_address",
+                Verdict("refuse", _UNREADABLE, f"{len(values)} fields {name}"),
+                stage="message",
+            )
         try:
             addresses = [address for value in values for address in addresses_of(value)]
             if values and not addresses:
                 raise ValueError("nobody is named")
             found += addresses
         except ValueError as error:
-            return _noted(session, "message", Verdict("refuse", _UNREADABLE, f"{name}: {error}"))
+            return noted(
+                session, "own_address", Verdict("refuse", _UNREADABLE, f"{name}: {error}"), stage="message"
+            )
     return _all_own(session, "message", session.identity, dict.fromkeys(found), directory, _AUTHOR_NOT_YOURS)
 
 
@@ -72,11 +79,16 @@ def _all_own(
         try:
             answer = directory.may_use(account, address)
         except TemporaryFailure as error:
-            return _noted(session, stage, Verdict("defer", error.reply, str(error)))
+            return noted(session, "own_address", Verdict("defer", error.reply, str(error)), stage=stage)
         if inspect.iscoroutine(answer):
             return _all_own_later(session, stage, account, address, answer, left, directory, reply)
         if not answer:
-            return _noted(session, stage, Verdict("refuse", reply, f"{address} is not {account.name}'s"))
+            return noted(
+                session,
+                "own_address",
+                Verdict("refuse", reply, f"{address} is not {account.name}'s"),
+                stage=stage,
+            )
     return None
 
 
@@ -93,21 +105,13 @@ async def _all_own_later(
     try:
         own = await answer
     except TemporaryFailure as error:
-        return _noted(session, stage, Verdict("defer", error.reply, str(error)))
+        return noted(session, "own_address", Verdict("defer", error.reply, str(error)), stage=stage)
     if not own:
-        return _noted(session, stage, Verdict("refuse", reply, f"{address} is not {account.name}'s"))
+        return noted(
+            session,
+            "own_address",
+            Verdict("refuse", reply, f"{address} is not {account.name}'s"),
+            stage=stage,
+        )
     rest = _all_own(session, stage, account, left, directory, reply)
     return await rest if inspect.iscoroutine(rest) else rest  # type: ignore[return-value] # else a verdict or None
-
-
-def _noted(session: Session, stage: str, verdict: Verdict) -> Verdict:
-    session.note(
-        Decision(
-            stage=stage,
-            hook="own_address",
-            verdict=verdict.action,
-            reason=verdict.reason,
-            reply=str(verdict.reply),
-        )
-    )
-    return verdict

@@ -12,7 +12,7 @@ from pymta._core import Address, Reply
 from pymta.directory import Account, Directory, Resolution
 from pymta.mail.errors import TemporaryFailure
 from pymta.mail.verdict import Verdict
-from pymta.policy.annotations import Decision
+from pymta.policy.checks.noted import noted
 from pymta.policy.checks.relay import RelayDomains, login_needed, needs_login, relay_check
 from pymta.policy.session import Session
 
@@ -84,7 +84,7 @@ def _judged(
     # reverse-path names, which a stranger may forge: it is refused like any other address that is not there.
     if status == "not_ours":
         return relay_check(session, forward_path, relay_domains)
-    return _noted(session, _REFUSED[status], forward_path)
+    return noted(session, "recipient_check", _REFUSED[status], about=forward_path)
 
 
 def _room(
@@ -101,22 +101,13 @@ def _room(
     if reply is None:
         return None
     action: Literal["defer", "refuse"] = "defer" if reply.is_temporary else "refuse"
-    return _noted(session, Verdict(action, reply, "over quota"), forward_path)
+    return noted(session, "recipient_check", Verdict(action, reply, "over quota"), about=forward_path)
 
 
 def _failed(session: Session, forward_path: Address, error: TemporaryFailure) -> Verdict:
-    return _noted(session, Verdict("defer", error.reply, f"{_SOURCE_FAILED}: {error}"), forward_path)
-
-
-def _noted(session: Session, verdict: Verdict, forward_path: Address) -> Verdict:
-    session.note(
-        Decision(
-            stage="rcpt",
-            hook="recipient_check",
-            verdict=verdict.action,
-            reason=verdict.reason,
-            reply=str(verdict.reply),
-            about=str(forward_path),
-        )
+    return noted(
+        session,
+        "recipient_check",
+        Verdict("defer", error.reply, f"{_SOURCE_FAILED}: {error}"),
+        about=forward_path,
     )
-    return verdict

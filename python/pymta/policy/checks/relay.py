@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pymta._core import Address, Reply
 from pymta.mail.names import canonical_name, readable_name
 from pymta.mail.verdict import Verdict
-from pymta.policy.annotations import Decision
+from pymta.policy.checks.noted import noted
 from pymta.policy.session import Session
 
 __all__ = ["RelayDomains", "relay_check"]
@@ -80,9 +80,9 @@ def relay_check(session: Session, forward_path: Address, relay_domains: RelayDom
     if not domain:
         return None
     if not relay_domains.covers(domain):
-        return _noted(session, _DENIED, forward_path)
+        return noted(session, "relay_check", _DENIED, about=forward_path)
     if asks_for_further_hop(forward_path.local_part):
-        return _noted(session, _ROUTED, forward_path)
+        return noted(session, "relay_check", _ROUTED, about=forward_path)
     return None
 
 
@@ -93,7 +93,7 @@ def needs_login(session: Session) -> bool:
 
 def login_needed(session: Session, forward_path: Address) -> Verdict:
     """The refusal for `needs_login`."""
-    return _noted(session, _LOGIN_NEEDED, forward_path)
+    return noted(session, "relay_check", _LOGIN_NEEDED, about=forward_path)
 
 
 def asks_for_further_hop(local_part: str) -> bool:
@@ -102,20 +102,6 @@ def asks_for_further_hop(local_part: str) -> bool:
         return not _ROUTING_SIGNS.isdisjoint(local_part)
     # A host that normalises (RFC 6531 §3.1 has it use NFC or NFKC) reads the full-width signs as the plain ones.
     return not _ROUTING_SIGNS.isdisjoint(unicodedata.normalize("NFKC", local_part))
-
-
-def _noted(session: Session, verdict: Verdict, forward_path: Address) -> Verdict:
-    session.note(
-        Decision(
-            stage="rcpt",
-            hook="relay_check",
-            verdict=verdict.action,
-            reason=verdict.reason,
-            reply=str(verdict.reply),
-            about=str(forward_path),
-        )
-    )
-    return verdict
 
 
 def _forms(domain: str) -> set[str]:

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,7 +24,7 @@ IN_NAMESPACE = HERE / "peers" / "in_namespace.sh"
 SOURCES = ", ".join(f"127.0.0.{number}" for number in range(2, 22))
 
 
-class _Fetched:
+class _Fetched(ABC):
     """What all of them have."""
 
     name: str
@@ -46,9 +47,9 @@ class _Fetched:
         """Whether it was fetched."""
         return (self.folder / "version").exists()
 
+    @abstractmethod
     def start(self, folder: Path, next_hop_port: int) -> tuple[int, int]:
         """As `Contestant`."""
-        raise NotImplementedError
 
     def launch(
         self, command: Sequence[str | Path], folder: Path, port: int, **variables: str

@@ -2,6 +2,7 @@
 What a mechanism says next, and what it is told about the channel.
 """
 
+from abc import ABC, abstractmethod
 from typing import Final, Protocol, TypeAlias
 
 import msgspec
@@ -116,14 +117,14 @@ class Mechanism(Protocol):
         """After TokenOffered, where the token is no good."""
 
 
-class ClientFirst:
+class ClientFirst(ABC):
     """A mechanism whose client speaks first: without an initial response it is asked by an empty challenge."""
 
     def start(self, initial: bytes | None) -> Step:
         return Challenge(b"") if initial is None else self.respond(initial)
 
-    def respond(self, response: bytes) -> Step:
-        raise NotImplementedError
+    @abstractmethod
+    def respond(self, response: bytes) -> Step: ...
 
     def keys(self, keys: ScramKeys) -> Step:
         raise AssertionError("nobody asked for keys")

@@ -22,6 +22,7 @@ import click
 
 from bench import report
 from bench.contestants import Contestant, Pymta
+from bench.processes import wait_for
 from bench.relay import OUT, PYMTA, SCENARIOS, PymtaSink, Scenario, measure
 from bench.report import Line
 
@@ -29,6 +30,7 @@ ROUNDS = 3
 SYNCS = 300
 LATENCY_S, LATENCY_S_QUICK = 15, 4
 CONNECTIONS = 20
+ARRIVAL_S_MAX = 30
 
 
 class Bench:
@@ -82,6 +84,10 @@ def workers(bench: Bench) -> list[Line]:
     return [_line(f"{count} workers of 1, load and sink on the same {count} cores", ratios, None)]
 
 
+def _wait_arrived(sink: PymtaSink, count: int) -> None:
+    wait_for(lambda: sink.count() >= count, "all messages are at the sink", limit_s=ARRIVAL_S_MAX)
+
+
 def latency(bench: Bench) -> list[Line]:
     """From the end of the content to the 250 at half the maximal rate, in syncs of that disk."""
     found, waits_ms, syncs_ms = [], [], []
@@ -93,7 +99,7 @@ def latency(bench: Bench) -> list[Line]:
         port, _ = relay.start(place, sink.port)
         try:
             most_per_s: float = _load(port, "--messages", str(bench.count // 2))["per_s"]
-            time.sleep(0.5)  # what is still on its way to the sink
+            _wait_arrived(sink, bench.count // 2)
             sync_ms = sync_median_ms(place)
             loaded = _load(port, "--duration", str(bench.latency_s), "--rate", f"{most_per_s / 2:.0f}")
             sync_ms = (sync_ms + sync_median_ms(place)) / 2

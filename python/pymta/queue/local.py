@@ -5,14 +5,12 @@ Recipients of our own domains: asks the directory what an address stands for, th
     several, or addresses elsewhere  one more message in the spool, with an outcome for each of them (RFC 5321 §3.9)
     nobody                           a refusal
 
-In the place of a `Site`: it takes deliveries by `put` and concludes them with `attempted`. Fair between messages like a
-site: each has its turn with a portion of its recipients, so that one for fifty thousand does not hold up one for one.
+In the place of a `Site`: it takes deliveries by `put` and concludes them with `attempted`.
 
 Loops: what an alias sends on carries `Delivered-To` with the addresses that it came by, and those are not followed again.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from time import monotonic
 from typing import Any, Final
@@ -26,6 +24,7 @@ from pymta.mail.injection import Redistribution
 from pymta.queue.observer import QueueObserver
 from pymta.queue.round import Delivery
 from pymta.queue.site import SiteOwner
+from pymta.queue.turns import Turns
 from pymta.queue.vacations import Vacations
 
 __all__ = ["LocalSite"]
@@ -34,9 +33,6 @@ __all__ = ["LocalSite"]
 PORTION_RECIPIENTS_MAX: Final = 50
 IN_HAND_RECIPIENTS_MAX: Final = 500
 
-# What waits for the spool or the directory may take so long at the end.
-CLOSE_S_MAX: Final = 5.0
-
 _REFUSED: Final = {
     "unknown": Reply(550, "5.1.1", "no such address here"),
     "suspended": Reply(550, "5.2.1", "address disabled"),
@@ -44,11 +40,10 @@ _REFUSED: Final = {
     # It was ours when the message was routed: the next attempt finds where else it goes.
     "not_ours": Reply(451, "4.3.5", "the domain has changed, trying again"),
 }
-_STOPPING: Final = Reply(451, "4.3.2", "shutting down, trying again later")
 _NOT_STORED: Final = Reply(451, "4.3.0", "could not be sent on, trying again later")
 
 
-class LocalSite:
+class LocalSite(Turns):
     """See the module. All methods run on the loop's thread."""
 
     def __init__(
@@ -70,18 +65,14 @@ class LocalSite:
             observer: Told of trouble.
             vacations: Tells authors of accounts that are away.
         """
-        self._owner: SiteOwner
+        super().__init__()
         self._vacations = vacations
         self._directory = directory
         self._maildir = maildir
         self._srs = srs
         self._send_on = send_on
         self._observer = observer
-        self._loop = asyncio.get_running_loop()
-        self._ready: deque[Delivery] = deque()
         self._in_hand = 0
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._closing = False
 
     def belong_to(self, owner: SiteOwner) -> None:
         """Who hears what became of each delivery; said before the first `put`."""
@@ -92,23 +83,9 @@ class LocalSite:
         self._directory = directory
         self._srs = srs
 
-    def put(self, delivery: Delivery) -> None:
-        """Make a delivery ready."""
-        if self._closing:
-            self._owner.postponed(delivery, _STOPPING, 0.0)
-            return
-        self._ready.append(delivery)
-        self._pump()
-
     async def close(self) -> None:
-        """Stop: what is ready is postponed, what is in hand is finished."""
-        self._closing = True
-        while self._ready:
-            self._owner.postponed(self._ready.popleft(), _STOPPING, 0.0)
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks), timeout=CLOSE_S_MAX)
-        for task in tuple(self._tasks):
-            task.cancel()
+        """As `Turns`, and the mailboxes after that."""
+        await super().close()
         await asyncio.to_thread(self._maildir.store.close)
         self._maildir.close()
 
@@ -116,10 +93,7 @@ class LocalSite:
 
     def _pump(self) -> None:
         while self._ready and self._in_hand < IN_HAND_RECIPIENTS_MAX:
-            delivery = self._ready.popleft()
-            portion = delivery.portion(PORTION_RECIPIENTS_MAX)
-            if delivery.recipients:
-                self._ready.append(delivery)
+            portion = self._next_portion(PORTION_RECIPIENTS_MAX)
             self._in_hand += len(portion.recipients)
             _Portion(self, portion).begin()
 
@@ -136,12 +110,6 @@ class LocalSite:
             self._owner.attempted(delivery, outcomes, None, dsn_passed=passed, took_s=took_s)
         if not self._closing:
             self._pump()
-
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run what has to wait."""
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     # ---- what a portion asks
 

@@ -51,9 +51,7 @@ async def peer() -> AsyncIterator[MoodyPeer]:
     peer = MoodyPeer(Random(1), Moods())
     await peer.start()
     yield peer
-    await peer.stop()
-    peer.hang_up()
-    await wait_until_async(lambda: not peer.connections, "the peer's connections are gone")
+    await peer.close()
 
 
 def pool_to(

@@ -12,6 +12,10 @@ from typing import cast
 
 import msgspec
 
+from tests.partners.waiting import wait_until_async
+
+ACCEPTING_TURNS = 5
+"""Turns of the loop (asyncio's or uvloop's) in which a connection that was accepted gets its protocol."""
 CONTENT_END = b"\r\n.\r\n"
 
 
@@ -54,6 +58,7 @@ class MoodyPeer:
         self.transactions_max = 0
         """The most that one connection was asked for."""
         self._server: asyncio.Server | None = None
+        self.is_closing = False
         self.port = 0
 
     async def start(self, port: int = 0) -> None:
@@ -66,6 +71,17 @@ class MoodyPeer:
         """Listen no more: who connects is refused. Connections stay."""
         assert self._server is not None
         self._server.close()
+
+    async def close(self) -> None:
+        """Listen no more, hang up, and return when no connection is left, which is before the loop may be closed."""
+        self.is_closing = True
+        for _ in range(ACCEPTING_TURNS):
+            await asyncio.sleep(0)
+        await self.stop()
+        for _ in range(ACCEPTING_TURNS):
+            await asyncio.sleep(0)
+        self.hang_up()
+        await wait_until_async(lambda: not self.connections, "the peer's connections are gone")
 
     def hang_up(self) -> None:
         """All connections at once."""
@@ -93,7 +109,7 @@ class MoodyConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self._peer.connections.add(self)
         self._peer.connections_max = max(self._peer.connections_max, len(self._peer.connections))
-        if self._draw(self._peer.moods.unfriendly):
+        if self._peer.is_closing or self._draw(self._peer.moods.unfriendly):
             self.transport.abort()
         else:
             self._reply(

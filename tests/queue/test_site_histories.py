@@ -131,10 +131,8 @@ class History:
 
     async def close(self, site: Site) -> None:
         """Also where something failed, because a loop cannot be closed under open connections."""
-        await self.peer.stop()
         await site.close()
-        self.peer.hang_up()
-        await wait_until_async(lambda: not self.peer.connections, "the peer's connections are gone")
+        await self.peer.close()
 
     def make_site(self) -> Site:
         hops = tuple(

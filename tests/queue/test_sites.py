@@ -50,7 +50,7 @@ def test_all_sites_together_have_no_more_connections_than_they_may(messages: lis
         await wait_until_async(lambda: owner.concluded.total() == 90, "all is concluded")
         await sites.close()
         await wait_until_async(lambda: not peer.connections, "the connections are closed")
-        await peer.stop()
+        await peer.close()
         return peer.connections_max
 
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -357,3 +357,26 @@ def test_a_certificate_is_made_without_the_python_package_too(monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "cryptography", None)
 
     assert self_made_context("sink.example.test").cert_store_stats()["x509"] == 0  # nobody is trusted
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_who_connects_while_it_stops_is_hung_up_on(turns: int) -> None:
+    """Also where the connection was accepted and its protocol is not made yet: nothing is left open."""
+
+    def heard(client: socket.socket) -> bytes:
+        octets = b""
+        try:
+            while more := client.recv(1000):
+                octets += more
+        except ConnectionResetError:
+            pass  # not accepted any more
+        return octets
+
+    sink = Sink(SinkOptions())
+    port = await sink.start()
+    with socket.create_connection(("127.0.0.1", port), 5) as client:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await sink.stop()
+        await asyncio.to_thread(heard, client)
+    await wait_until_async(lambda: not sink.connections, "the sink's connections are gone")

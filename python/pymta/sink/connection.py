@@ -48,6 +48,7 @@ class SinkOwner(Protocol):
     keeps: bool
     connections: "set[SinkConnection]"
     connections_max: int
+    is_stopping: bool
 
     def took(self, envelope: Envelope, octets: int, content: bytearray | None) -> Path | None:
         """Count a message and keep it where that is wanted; OSError where that fails."""
@@ -93,6 +94,9 @@ class SinkConnection(asyncio.Protocol):
         sink.connections.add(self)
         sink.counts.connections += 1
         sink.counts.connections_open += 1
+        if sink.is_stopping:
+            self.stop()
+            return
         if len(sink.connections) > sink.connections_max:
             self._session.refuse(_TOO_MANY)
         elif (refusal := sink.behaviour.refusal("connect")) is not None:

@@ -21,6 +21,8 @@ __all__ = ["Behaviours", "Counts", "Sink", "SinkOptions"]
 
 SWEEP_S: Final = 1.0
 BACKLOG_MAX: Final = 1024
+# Within so many turns of the loop a connection that was accepted gets its protocol.
+ACCEPTING_TURNS: Final = 5
 
 OnMessage = Callable[[Path | None, Envelope, int], None]
 """(where it is kept or None, its envelope, its octets)."""
@@ -46,6 +48,7 @@ class Sink:
         self.keeps = options.folder is not None
         self.connections: set[SinkConnection] = set()
         self.connections_max = options.connections_max
+        self.is_stopping = False
         self._on_message = on_message
         self._folder: SinkFolder | None = None
         self._server: asyncio.Server | None = None
@@ -101,8 +104,13 @@ class Sink:
         """Listen no more, and hang up on who is still there."""
         if self._sweeper is not None:
             self._sweeper.cancel()
+        self.is_stopping = True
         if self._server is not None:
+            # Who was accepted just now gets a protocol, which hangs up: asyncio leaves open what it accepted for a server
+            # that is closed before that.
+            await _turns()
             self._server.close()
+            await _turns()
         for connection in tuple(self.connections):
             connection.stop()
 
@@ -130,3 +138,8 @@ class Sink:
         for connection in tuple(self.connections):
             connection.sweep(now_s, self.options.idle_s_max)
         self._sweeper = loop.call_later(SWEEP_S, self._sweep, loop)
+
+
+async def _turns() -> None:
+    for _ in range(ACCEPTING_TURNS):
+        await asyncio.sleep(0)

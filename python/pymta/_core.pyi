@@ -452,6 +452,12 @@ class Spool:
         """Commits wait for `write_gathered` from now on, so that those of one turn of the loop share one sync."""
     def write_gathered(self) -> None:
         """Begin to write what was gathered. Without `gather` the writer begins by itself."""
+    def give_up(self, token: int) -> bool:
+        """
+        Refuse a message whose commit takes too long: when it ends, with an error, the message is not in the spool.
+
+        False where it has ended meanwhile: `completions` says how.
+        """
     def completions(self) -> list[tuple[int, str | SpoolError]]:
         """The commits that ended since the last call, as (token, spool id or error)."""
     def take_due(self, now_ms: int, count_max: int, active_per_group_max: int) -> list[QueuedMessage]:

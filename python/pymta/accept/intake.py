@@ -251,11 +251,12 @@ class Intake:
         """
         Tell the client to come back where its message has waited for the disk for longer than *commit_s_max*.
 
-        The commit itself cannot be called back: when it ends, `settle` takes the message out of the spool again.
+        The commit itself cannot be called back: when it ends, the spool takes the message out again, because its client comes
+        back with it.
         """
         pending = self._pending[token]
         conversation, waited_s = pending.conversation, monotonic() - pending.committed_s
-        if conversation is None or waited_s <= commit_s_max:
+        if conversation is None or waited_s <= commit_s_max or not self._spool.give_up(token):
             return
         pending.conversation = None
         pending.is_late = True
@@ -275,7 +276,7 @@ class Intake:
             try:
                 if pending is None:
                     self._settle_injection(token, result)
-                elif pending.is_late and self._is_withdrawn(result):
+                elif pending.is_late:
                     self._late_count -= 1
                 elif isinstance(result, str):
                     self._accepted(pending, result)
@@ -295,16 +296,7 @@ class Intake:
         else:
             self._log.trouble("answering for a commit", error)
 
-    def _is_withdrawn(self, result: str | SpoolError) -> bool:
-        """
-        Whether a message that was given up is not in the spool: its client sends it again, so it would arrive twice.
-
-        It is too late for that where the queue has it in hand, or where we end first; then it does arrive twice.
-        """
-        return not isinstance(result, str) or self._spool.drop(result)
-
     def _accepted(self, pending: _Pending, spool_id: str) -> None:
-        self._late_count -= pending.is_late
         conversation, message, view = pending.conversation, pending.message, pending.view
         took_s = monotonic() - pending.began_s
         envelope = message.envelope

@@ -344,6 +344,10 @@ impl PySpool {
         self.spool.write_gathered();
     }
 
+    fn give_up(&self, token: u64) -> bool {
+        self.spool.give_up(token)
+    }
+
     fn writer(&self) -> PyContentWriter {
         PyContentWriter::of(self.spool.writer())
     }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use crate::codec::{CHUNK_HEAD_OCTETS, ExtentRef, Tombstone};
+use crate::error::SpoolError;
 use crate::format::{Location, record_span};
 use crate::index::{Entry, Slot, State, StatusRef};
 use crate::lock::lock;
@@ -98,14 +99,16 @@ pub(crate) fn apply(
             Item::Abandon(_) => {}
         }
     }
-    core.commit_count += completions.len() as u64;
+    core.commit_count += completions.iter().filter(|(_, result)| result.is_ok()).count() as u64;
     core.batch_count += u64::from(!completions.is_empty());
     shared.complete(completions);
     late
 }
 
+/// Enters a message, whoever may still want it.
 fn apply_commit(shared: &Shared, core: &mut Core, prepared: Prepared, at: Location, span: u32) -> Completion {
     let completion = crate::log::completion_of(&prepared);
+    let is_given_up = shared.is_given_up(prepared.token);
     let group = prepared.group();
     let slot = core.index.insert(prepared.id.0);
     let content_octets = prepared.header_section.len() as u64 + prepared.body_octets;
@@ -141,6 +144,12 @@ fn apply_commit(shared: &Shared, core: &mut Core, prepared: Prepared, at: Locati
             Body::Extents(ExtentBody::new(extents))
         }
     };
+    if is_given_up {
+        // Nobody could have taken it: the books are locked. Written like any other end, because it may be on the disk.
+        let ended = core.forget(slot);
+        shared.push(Item::Done(ended), 0);
+        return (completion.0, Err(SpoolError::GivenUp));
+    }
     let message = StoredMessage {
         id: prepared.id,
         statuses: Mutex::new(Statuses::new(prepared.envelope.recipients.len())),

@@ -7,6 +7,7 @@
 //! | commit not answered | whole, or not at all |
 //! | commit refused, and another one acknowledged since | not at all |
 //! | commit acknowledged | whole, once, with its statuses of some moment since they were last known to be durable |
+//! | given up before it was answered, and its end is durable | not at all, ever again |
 //! | settled as done, and that is durable | not at all, ever again |
 //!
 //! `PYMTA_CRASHES` says how many crashes: by default 20,000, and 1,000,000 where `PYMTA_SOAK` is set, which begins at
@@ -25,7 +26,7 @@ use crate::log::Item;
 use crate::sim::{Faults, Random, SimDisk};
 use crate::spool::{Filter, Note, Spool};
 use crate::tests::{NOW, check_books, content_of, envelope, open};
-use crate::{Outcome, RecipientState, Settings, StoredMessage};
+use crate::{Outcome, RecipientState, Settings, SpoolError, StoredMessage};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
@@ -167,6 +168,9 @@ impl World {
             fate: Fate::Unanswered,
         };
         assert!(self.known.insert(id, known).is_none(), "an id was used twice");
+        if self.random.chance(20) {
+            self.spool.give_up(token);
+        }
     }
 
     fn write_step(&mut self) {
@@ -202,6 +206,7 @@ impl World {
                     }
                     self.known.get_mut(&id).unwrap().fate = Fate::Spooled;
                 }
+                Err(SpoolError::GivenUp) => self.known.get_mut(&id).unwrap().fate = Fate::Done,
                 Err(_) => self.known.get_mut(&id).unwrap().fate = Fate::Refused,
             }
         }

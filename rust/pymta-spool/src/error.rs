@@ -49,6 +49,9 @@ pub enum SpoolError {
     /// What was read back is not what was written.
     #[error("stored message is damaged: {0}")]
     Damaged(&'static str),
+    /// `give_up` was called: it became durable too late, and was taken out again.
+    #[error("given up: the disk took too long")]
+    GivenUp,
     /// `close` was called.
     #[error("the spool is closed")]
     Closed,
@@ -74,7 +77,10 @@ impl SpoolError {
 
     /// Whether the same call may succeed later.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Full | Self::Slow | Self::Io { .. } | Self::Closed)
+        matches!(
+            self,
+            Self::Full | Self::Slow | Self::Io { .. } | Self::GivenUp | Self::Closed
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Rule: locks are held for moments and never while the disk works. Where two are needed, `core` is taken first.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -23,6 +23,13 @@ use crate::storage::{SegmentFile, Storage};
 
 /// How a commit ended: its token, and the message's id or why it is not spooled.
 pub type Completion = (u64, Result<SpoolId, SpoolError>);
+
+/// The commits that ended and were not asked for yet, and those that nobody waits for any more.
+#[derive(Default)]
+struct Answers {
+    ended: Vec<Completion>,
+    given_up: HashSet<u64>,
+}
 
 /// Called when `completions`, `loaded` or `troubles` have something new, or the schedule was changed behind the queue's
 /// back; from the writer's and the reader's thread. It must not call back.
@@ -176,7 +183,7 @@ pub(crate) struct Shared {
     pub(crate) core: Mutex<Core>,
     pub(crate) spares: Mutex<Vec<Spare>>,
     next_slot: Mutex<u32>,
-    completions: Mutex<Vec<Completion>>,
+    answers: Mutex<Answers>,
     loaded: Mutex<Vec<Arc<StoredMessage>>>,
     /// Taken, but neither handed out by `take_loaded` nor given up.
     loading_count: AtomicUsize,
@@ -209,7 +216,7 @@ impl Shared {
             core: Mutex::default(),
             spares: Mutex::default(),
             next_slot: Mutex::new(1),
-            completions: Mutex::default(),
+            answers: Mutex::default(),
             loaded: Mutex::default(),
             loading_count: AtomicUsize::new(0),
             troubles: Mutex::default(),
@@ -265,13 +272,33 @@ impl Shared {
     /// Answers commits, and wakes whoever waits for the answers.
     pub(crate) fn complete(&self, completions: Vec<Completion>) {
         if !completions.is_empty() {
-            lock(&self.completions).extend(completions);
+            let mut answers = lock(&self.answers);
+            for (token, _) in &completions {
+                answers.given_up.remove(token);
+            }
+            answers.ended.extend(completions);
+            drop(answers);
             (self.waker)();
         }
     }
 
     pub(crate) fn take_completions(&self) -> Vec<Completion> {
-        std::mem::take(&mut lock(&self.completions))
+        std::mem::take(&mut lock(&self.answers).ended)
+    }
+
+    /// False where the commit has ended already, however. The lock of `core` is held: a batch that was written goes into
+    /// the books and is answered in one piece.
+    pub(crate) fn give_up(&self, _: &Core, token: u64) -> bool {
+        let mut answers = lock(&self.answers);
+        let goes_on = answers.ended.iter().all(|(ended, _)| *ended != token);
+        if goes_on {
+            answers.given_up.insert(token);
+        }
+        goes_on
+    }
+
+    pub(crate) fn is_given_up(&self, token: u64) -> bool {
+        lock(&self.answers).given_up.contains(&token)
     }
 
     pub(crate) fn deliver_loaded(&self, message: Arc<StoredMessage>) {

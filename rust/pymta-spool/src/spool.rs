@@ -218,6 +218,13 @@ impl Spool {
         self.shared.write_gathered();
     }
 
+    /// Nobody waits for this commit any more, whose message was refused: when it ends the message is not in the spool. It
+    /// cannot be called back, as the disk may have it already. False where it has ended: `completions` says how.
+    pub fn give_up(&self, token: u64) -> bool {
+        let core = lock(&self.shared.core);
+        self.shared.give_up(&core, token)
+    }
+
     /// The commits that ended since the last call.
     pub fn completions(&self) -> Vec<Completion> {
         self.shared.take_completions()

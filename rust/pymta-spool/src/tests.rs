@@ -3,6 +3,7 @@
 #![allow(clippy::cast_possible_truncation)] // small numbers of tests
 
 mod gathering;
+mod giving_up;
 mod memory;
 mod space_and_damage;
 

@@ -85,7 +85,9 @@ def test_a_reader_on_the_terminal_shows_each_and_its_flags_are_read(
 ) -> None:
     shown = [shown_by(program, subject, tmp_path) for subject in SUBJECTS]
 
-    assert SUBJECTS == [field for text in shown for field in re.findall(r"^Subject: (\w+)", text, re.MULTILINE)]
+    assert SUBJECTS == [
+        field for text in shown for field in re.findall(r"^Subject: (\w+)", text, re.MULTILINE)
+    ]
     assert all(1 == text.count("Delivered-To: ann@example.test\n") for text in shown)
     assert 3 == sum("F" in flags for _, flags, _, _ in store.entries(MAILBOX))
 

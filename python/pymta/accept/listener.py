@@ -10,6 +10,7 @@ import os
 import socket
 import ssl
 
+from pymta.accept.backlog import Backlog
 from pymta.accept.door import Door
 from pymta.accept.driver import SmtpDriver
 from pymta.accept.proxy import Acceptor
@@ -29,8 +30,7 @@ class Listener:
         self._drivers: set[SmtpDriver] = set()
         self._bound: socket.socket | None = None
         self._address = ("", 0)
-        self._server: asyncio.Server | None = None
-        self._acceptor: Acceptor | None = None
+        self._clients: Backlog | Acceptor | None = None
         self._loop = asyncio.get_running_loop()
         self._sweeper: asyncio.TimerHandle | None = None
 
@@ -93,37 +93,27 @@ class Listener:
         self._address = bound.getsockname()[:2]
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)
         self._door.descriptors.listeners.append(self)
-        if self._door.settings.proxy_networks or self._door.settings.tls == "implicit":
-            self._acceptor = Acceptor(bound, lambda: self._door, self._drivers, self._implicit_tls)
-        await self.resume()
+        settings = self._door.settings
+        if settings.proxy_networks or settings.tls == "implicit":
+            self._clients = Acceptor(bound, lambda: self._door, self._drivers, self._implicit_tls)
+        else:
+            self._clients = Backlog(bound, self._make_driver, clients_max=settings.backlog_max)
+        await self._clients.resume()
 
     def pause(self) -> None:
         """Leave clients to the system's backlog: file descriptors are running out."""
-        if self._acceptor is not None:
-            self._acceptor.pause()
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._clients is not None:
+            self._clients.pause()
 
     async def resume(self) -> None:
         """Accept (again)."""
-        if self._bound is None or self._server is not None:
-            return
-        if self._acceptor is not None:
-            self._acceptor.resume()
-            return
-        self._server = await self._loop.create_server(
-            self._make_driver,
-            # The loop closes what it is given; ours goes on listening through a pause.
-            sock=self._bound.dup(),
-            backlog=self._door.settings.backlog_max,
-        )
+        if self._bound is not None and self._clients is not None:
+            await self._clients.resume()
 
     async def stop(self, grace_s: float) -> None:
         """Accept no more; let messages in progress finish within *grace_s*, tell everybody else to come back."""
-        self.pause()
-        if self._acceptor is not None:
-            self._acceptor.close()
+        if self._clients is not None:
+            self._clients.close()
         if self._bound is not None:
             self._bound.close()
             self._bound = None

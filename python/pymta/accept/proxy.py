@@ -51,7 +51,7 @@ class Acceptor:
         self._is_accepting = False
         bound.listen(door().settings.backlog_max)
 
-    def resume(self) -> None:
+    async def resume(self) -> None:
         """Accept (again)."""
         if not self._is_accepting:
             self._is_accepting = True

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-__all__ = ["loop_factory", "run"]
+__all__ = ["accepts_singly", "loop_factory", "run"]
 
 T = TypeVar("T")
 
@@ -26,3 +26,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     """Run *main* to its end on a loop of its own and return its result. Signals are left to `signals.py`."""
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(main)
+
+
+def accepts_singly(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether a server of *loop* takes one connection a turn, however many wait (uvloop), or all of them (asyncio)."""
+    return type(loop).__module__.partition(".")[0] == "uvloop"

@@ -1,5 +1,6 @@
 """
-Refuse a dependency whose licence would bind whoever passes pymta on: the crates of Cargo.lock, the wheels of runtime.txt.
+Refuse a dependency whose licence would bind whoever passes pymta on: the crates of Cargo.lock, the wheels of runtime.txt
+and of the extras' locks.
 
 Not legal advice, and not a reader of licence texts: it believes what a package declares (SPDX expressions, and the
 classifiers of older Python packages), and a package that declares nothing that is known here is refused, too.
@@ -93,16 +94,25 @@ def crates() -> Iterator[tuple[str, str]]:
 
 
 def wheels() -> Iterator[tuple[str, str]]:
-    """Each package that an installed pymta brings along, as (name and version, declared licence)."""
-    lock = (ROOT / "requirements" / "runtime.txt").read_text(encoding="utf-8")
-    for name, marker in re.findall(r"^([A-Za-z0-9._-]+)==[^\s;]+( ;[^\\]*)?", lock, flags=re.MULTILINE):
+    """Each package that an installed pymta or one of its extras brings along, as (name and version, declared licence)."""
+    for name, may_be_missing in _locked().items():
         try:
             fields = metadata.metadata(name)
         except metadata.PackageNotFoundError:
-            if marker:
-                continue  # for another platform
+            if may_be_missing:
+                continue
             raise
         yield f"package {name} {fields['Version']}", _declared(fields)
+
+
+def _locked() -> dict[str, bool]:
+    """The packages of the locks, and whether one may not be there: for another platform, or of an extra that is built."""
+    found: dict[str, bool] = {}
+    for lock in ("runtime", "acme", "ldap"):
+        text = (ROOT / "requirements" / f"{lock}.txt").read_text(encoding="utf-8")
+        for name, marker in re.findall(r"^([A-Za-z0-9._-]+)==[^\s;]+( ;[^\\]*)?", text, flags=re.MULTILINE):
+            found.setdefault(name, bool(marker) or lock == "ldap")
+    return found
 
 
 def _declared(fields: metadata.PackageMetadata) -> str:

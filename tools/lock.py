@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = {
     "runtime": [],
+    "acme": ["--extra", "acme", "--constraint", "requirements/runtime.txt"],
     "ldap": ["--extra", "ldap", "--constraint", "requirements/runtime.txt"],
     "dev": ["--extra", "dev", "--constraint", "requirements/runtime.txt"],
 }

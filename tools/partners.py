@@ -33,6 +33,7 @@ PACKAGES = {
     "mutt": "mutt",
     "neomutt": "neomutt",
     "openssl": "openssl",
+    "pebble": "pebble",
     "procmail": "procmail",
     "strace": "strace",
     "unbound": "unbound",

@@ -54,7 +54,7 @@ def test_a_number_has_its_unit_in_its_name() -> None:
     house.md §2.1: unit, then bound. What is a plain count says of what.
     """
     unit = re.compile(
-        r"_(s|octets|per_min)(_min|_max)?$|_max$|_growth$|_start$|_iterations$|_passes$|_after_failures$|(^|_)port$|^failure_ttl_s$|^workers$"
+        r"_(s|octets|per_min)(_min|_max)?$|_max$|_growth$|_start$|_iterations$|_passes$|_after_failures$|_days$|(^|_)port$|^failure_ttl_s$|^workers$"
     )
     for heading, described in every_option():
         if described.kind.startswith(("integer", "number")):
@@ -66,7 +66,7 @@ def test_each_reader_is_a_module_of_the_design() -> None:
     Knobs only with a stated reader: it names a station or a module in one.
     """
     stations = {
-        "accept", "admin", "app", "auth", "deliver", "directory", "dns", "observe", "policy", "queue", "report", "route", "runtime",
+        "accept", "acme", "admin", "app", "auth", "deliver", "directory", "dns", "observe", "policy", "queue", "report", "route", "runtime",
         "spool", "tls",
     }  # fmt: skip
     for heading, described in every_option():
@@ -113,6 +113,7 @@ def test_every_example_of_an_option_is_toml_that_its_type_takes() -> None:
         "[[listeners]]": 'name = "in"\naddress = "127.0.0.1:1"\n',
         "[[routes]]": 'domain = "a.example"\n',
         "[[certificates]]": 'names = ["a.example"]\ncertificate_file = "a.pem"\n',
+        "[acme]": 'agree_to_terms = true\naddresses = ["127.0.0.1:80"]\n',
     }
     # What needs another option to make sense.
     needs = {"command": 'transport = "pipe"\n', "file": 'transport = "mbox"\n'}

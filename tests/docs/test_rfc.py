@@ -30,8 +30,11 @@ ONLY_MENTIONED = {
     "5280": "how long a common name may be",
     "5890": "what A-labels and U-labels are",
     "6052": "NAT64 addresses",
+    "6066": "where a client names the server in its ClientHello",
     "6750": "the grammar of a bearer token",
+    "7301": "where it offers protocols",
     "8098": "why a reader's program sends with the null reverse-path",
+    "8446": "the form of a ClientHello",
     "9499": "what a stub resolver is",
 }
 

@@ -34,6 +34,7 @@ def exposition(metrics: Metrics) -> Exposition:
         spool_stats=lambda: STATS,
         dns_counts=lambda: DNS,
         log_lines_dropped=lambda: 5,
+        certificates=lambda: [("/etc/cert.pem", "mail.example.org", 1.75e9)],
         workers=({"running": 2}, 1),
     )
 
@@ -109,6 +110,7 @@ async def test_a_scrape_has_what_was_counted() -> None:
         ("pymta_spool_disk_octets",): 8,
         ("pymta_dns_queries_total",): 25,
         ("pymta_log_lines_dropped_total",): 5,
+        ("pymta_certificate_end_time_s", ("file", "/etc/cert.pem"), ("name", "mail.example.org")): 1.75e9,
         ("pymta_build_info", ("version", "1.2.3")): 1,
     }.items() <= found.items()
 

@@ -26,6 +26,7 @@ from pymta.policy.checks.relay import RelayDomains
 from pymta.policy.script import PolicyHolder
 from pymta.policy.session import Listener
 from pymta.runtime.board import Board
+from pymta.tls.challenge import TlsChallenges
 from pymta.tls.server import ServerTls
 
 __all__ = ["Admission", "Door"]
@@ -104,6 +105,7 @@ class Door:
         metrics: Metrics,
         now_ms: Callable[[], int],
         tls: ServerTls | None,
+        challenges: TlsChallenges | None,
         sids: "count[int]",
         sid_prefix: str,
     ) -> None:
@@ -124,6 +126,7 @@ class Door:
         self.metrics = metrics
         self.now_ms = now_ms
         self._tls = tls
+        self.challenges = challenges
         self.listener = Listener(settings.name, settings.role, str(settings.address))
         self._sids = sids
         self._sid_prefix = sid_prefix

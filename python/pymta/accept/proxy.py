@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pymta._core import parse_proxy
 from pymta.accept.door import Door, counted_address
 from pymta.accept.driver import SmtpDriver
+from pymta.accept.hello import challenge_context
 from pymta.observe.events import Refuse
 
 __all__ = ["Acceptor"]
@@ -125,6 +126,10 @@ class Acceptor:
     ) -> None:
         over = None if handshake is None else handshake.over
         try:
+            proof = None if context is None else await self._proof(connection, door)
+            if proof is not None:
+                await self._prove(connection, proof, door)
+                return
             await self._loop.connect_accepted_socket(
                 lambda: SmtpDriver(door, self._drivers, proxied=proxied, on_made=over),
                 connection,
@@ -138,6 +143,24 @@ class Acceptor:
         finally:
             if over is not None:
                 over()
+
+    async def _proof(self, connection: socket.socket, door: Door) -> ssl.SSLContext | None:
+        """What an authority that comes here to see whether a name is ours is shown; None for everybody else."""
+        challenges = door.challenges
+        if challenges is None or not challenges.are_expected:
+            return None
+        try:
+            return await challenge_context(connection, challenges, door.limits.tls_handshake_s_max)
+        except asyncio.CancelledError:
+            connection.close()  # no transport has it yet
+            raise
+
+    async def _prove(self, connection: socket.socket, proof: ssl.SSLContext, door: Door) -> None:
+        """The handshake is the whole answer, nothing is said after it (RFC 8737 §3)."""
+        transport, _ = await self._loop.connect_accepted_socket(
+            asyncio.Protocol, connection, ssl=proof, ssl_handshake_timeout=door.limits.tls_handshake_s_max
+        )
+        transport.close()
 
 
 class _Handshake:

@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from pymta.acme.outcome import Renewal
 from pymta.admin import unix_socket
 from pymta.admin.control import (
     SOCKET_NAME,
@@ -21,6 +22,7 @@ from pymta.admin.control import (
     QueueQuery,
     QueueRow,
     ReloadResult,
+    RenewRequest,
     Selection,
     Status,
     SuspendRequest,
@@ -84,6 +86,10 @@ class ControlClient:
     def reload(self) -> ReloadResult:
         """Read configuration and policy script again."""
         return self._ask("POST", "/reload", ReloadResult)
+
+    def renew(self, request: RenewRequest) -> list[Renewal]:
+        """Ask the authority for certificates; returns when all is over."""
+        return self._ask("POST", "/acme/renew", list[Renewal], request)
 
     def explain(self, address: str) -> dict[str, Any]:
         """Where mail for an address would go."""

@@ -11,6 +11,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from pymta.acme.outcome import Renewal
 from pymta.mail.errors import PymtaError
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "QueueRow",
     "RecipientStatus",
     "ReloadResult",
+    "RenewRequest",
     "Selection",
     "Status",
     "SuspendRequest",
@@ -202,6 +204,13 @@ class ReloadResult(msgspec.Struct, frozen=True, kw_only=True):
         return f"changed, but not before a restart: {options}" if options else ""
 
 
+class RenewRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Ask the authority (ACME) for certificates now."""
+
+    names: tuple[str, ...] = ()
+    """Empty: for all that the configuration names."""
+
+
 class NotNow(PymtaError):
     """A part of the server cannot be asked at the moment; the text says which and why."""
 
@@ -231,6 +240,15 @@ class Control(Protocol):
 
     async def reload(self) -> ReloadResult:
         """Read configuration and policy script again. What is refused changes nothing."""
+        ...
+
+    async def renew(self, request: RenewRequest) -> list[Renewal]:
+        """
+        Ask for certificates now, one after the other.
+
+        Raises:
+            ValueError: A name is none that the configuration has.
+        """
         ...
 
     async def explain(self, address: str) -> dict[str, Any]:

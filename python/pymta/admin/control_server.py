@@ -24,6 +24,7 @@ from pymta.admin.control import (
     Control,
     NotNow,
     QueueQuery,
+    RenewRequest,
     Selection,
     SuspendRequest,
 )
@@ -67,6 +68,7 @@ class ControlServer:
                 Route("/queue/do/{action}", self._act, methods=["POST"]),
                 Route("/suspend", self._suspend, methods=["POST"]),
                 Route("/reload", self._reload, methods=["POST"]),
+                Route("/acme/renew", self._renew, methods=["POST"]),
                 Route("/explain", self._explain, methods=["POST"]),
             ],
             exception_handlers={_RequestError: _answer_request_error, NotNow: _answer_not_now},
@@ -110,6 +112,12 @@ class ControlServer:
 
     async def _reload(self, request: Request) -> Response:
         return _json(await self._control.reload())
+
+    async def _renew(self, request: Request) -> Response:
+        try:
+            return _json(await self._control.renew(await _decoded(request, RenewRequest)))
+        except ValueError as error:
+            raise _RequestError(400, str(error)) from None
 
     async def _explain(self, request: Request) -> Response:
         try:

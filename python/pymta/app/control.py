@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from pymta.acme.keeper import Keeper, make_ready
+from pymta.acme.outcome import Renewal
 from pymta.admin.control import (
     Action,
     ActionResult,
@@ -14,6 +16,7 @@ from pymta.admin.control import (
     QueueQuery,
     QueueRow,
     ReloadResult,
+    RenewRequest,
     Selection,
     Status,
     SuspendRequest,
@@ -121,9 +124,12 @@ class ServerAnswers:
 class ServerControl(ServerAnswers):
     """Implements `pymta.admin.control.Control` where one process is the whole server."""
 
-    def __init__(self, server: Server, *, load_again: Callable[[], Settings], version: str) -> None:
+    def __init__(
+        self, server: Server, *, load_again: Callable[[], Settings], version: str, keeper: Keeper
+    ) -> None:
         super().__init__(server, version=version)
         self._load_again = load_again
+        self._keeper = keeper
         self._began_with = server.settings
 
     async def reload(self) -> ReloadResult:
@@ -135,15 +141,21 @@ class ServerControl(ServerAnswers):
         server = self._server
         server.log.reopen()  # whatever comes of the rest: logrotate has moved the file away, and counts on it
         try:
-            server.reload(settings := self._load_again())
+            make_ready(settings := self._load_again())
+            server.reload(settings)
         except (PymtaError, OSError) as error:
             server.metrics.policy_reloads.add("refused")
             server.log.emit(Trouble(what="reload refused", error=str(error), where=by))
             return ReloadResult(ok=False, problem=str(error))
         server.metrics.policy_reloads.add("ok")
+        self._keeper.use(settings)
         result = ReloadResult(ok=True, waiting_for_restart=waiting_for_restart(self._began_with, settings))
         server.log.emit(Admin(action="reload", detail=result.in_words, by=by))
         return result
+
+    async def renew(self, request: RenewRequest) -> list[Renewal]:
+        """Ask the authority for certificates now."""
+        return await self._keeper.renew(request.names)
 
 
 def acted(action: Action, selection: Selection, count: int) -> Admin:

@@ -8,9 +8,10 @@ asked just now, there is no answer, rather than one that leaves out its messages
 import asyncio
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from pymta.acme.outcome import Renewal
 from pymta.admin.control import (
     Action,
     ActionResult,
@@ -20,6 +21,7 @@ from pymta.admin.control import (
     QueueQuery,
     QueueRow,
     ReloadResult,
+    RenewRequest,
     Selection,
     Status,
     SuspendRequest,
@@ -50,6 +52,7 @@ class Everyone:
         log: Told what the operator does.
         load_again: Reads the configuration anew.
         use: Told of a configuration that all workers have taken over.
+        renew: Asks the authority for certificates.
         version: For those who ask.
     """
 
@@ -61,6 +64,7 @@ class Everyone:
         began_with: Settings,
         load_again: Callable[[], Loaded],
         use: Callable[[Loaded], None],
+        renew: Callable[[Sequence[str]], Awaitable[list[Renewal]]],
         version: str,
     ) -> None:
         self._workers = workers
@@ -68,6 +72,7 @@ class Everyone:
         self._log = log
         self._load_again = load_again
         self._use = use
+        self._renew = renew
         self._version = version
         self._started_at_ms = time.time_ns() // 1_000_000
         self._reloading = asyncio.Lock()
@@ -121,6 +126,10 @@ class Everyone:
     async def explain(self, address: str) -> dict[str, Any]:
         """Where mail for *address* would go now; ValueError where it is none."""
         return merged_explanation(await self._all("explain", address))
+
+    async def renew(self, request: RenewRequest) -> list[Renewal]:
+        """Ask the authority for certificates now; that is no worker's affair."""
+        return await self._renew(request.names)
 
     # ---- reloading
 

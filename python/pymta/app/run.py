@@ -10,6 +10,8 @@ from pathlib import Path
 from pymta.admin.control_server import ControlServer
 from pymta.admin.http import HttpServer
 from pymta.app import parts, uncaught
+from pymta.app.acme import make_keeper
+from pymta.app.certificates import shown_files
 from pymta.app.control import ServerControl
 from pymta.app.server import Server
 from pymta.config.load import Loaded
@@ -20,6 +22,7 @@ from pymta.observe.log import Log
 from pymta.observe.metrics import Metrics
 from pymta.observe.trace import Trace
 from pymta.runtime import lag, loop, memory, open_files, signals
+from pymta.tls.end import CertificateEnds
 
 __all__ = ["run"]
 
@@ -87,15 +90,23 @@ class _Process:
         open_files.raise_limit(settings.server.open_files_max)
         parts.make_data_folder(settings)
         self._server = server = Server(settings, log=log, metrics=self._metrics, trace=self._trace)
+        keeper = make_keeper(
+            settings,
+            log=log,
+            orders=self._metrics.acme_orders,
+            version=self._version,
+            on_changed=server.look_at_certificates,
+        )
         self._control = ServerControl(
-            server, load_again=lambda: self._load_again().settings, version=self._version
+            server, load_again=lambda: self._load_again().settings, version=self._version, keeper=keeper
         )
         uninstall = signals.install(running, on_stop=self._on_stop, on_reload=self._on_reload)
         stop_lag = lag.watch(running, self._metrics.loop_late_s.observe)
-        closers: list[Callable[[], object]] = []
+        closers: list[Callable[[], object]] = [keeper.stop]
         try:
             await parts.start_sink(settings, closers)
             await server.start(before_accepting=lambda: parts.drop_privileges(settings))
+            await keeper.start()
             await self._start_doors(closers)
             memory.settle()
             self._announce([(listener.settings.role, listener.where) for listener in server.listeners])
@@ -115,6 +126,7 @@ class _Process:
         closers.append(control.stop)
         if not self._settings.http.enabled:
             return
+        ends = CertificateEnds()
         exposition = Exposition(
             self._metrics,
             version=self._version,
@@ -123,6 +135,7 @@ class _Process:
             dns_counts=lambda: self._server.resolver.cache_counts,
             hop_connections=lambda: sum(site.connection_count for site in self._server.sites),
             log_lines_dropped=lambda: self._log.writer.dropped_total,
+            certificates=lambda: ends.of(shown_files(self._server.settings)),
         )
         http = HttpServer(
             self._settings.http.address,

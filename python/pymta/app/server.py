@@ -28,6 +28,7 @@ from pymta.app.directory import DirectoryDomains, open_directory, open_lookup, o
 from pymta.app.leftover import ByRound, LeftOver
 from pymta.app.local import LocalDeliveries
 from pymta.app.together import SharedGuard, SharedRates, Tell
+from pymta.app.told import CERTIFICATES_CHANGED
 from pymta.auth.guard import Guard
 from pymta.auth.login import Logins
 from pymta.auth.verifier import Verifier
@@ -57,6 +58,7 @@ from pymta.runtime import open_files
 from pymta.runtime.board import Board
 from pymta.runtime.clock import Clock, Steps, SystemClock
 from pymta.spool import shards
+from pymta.tls.challenge import TlsChallenges
 from pymta.tls.server import ServerTls
 
 __all__ = ["Server"]
@@ -294,6 +296,7 @@ class Server:
             metrics=self.metrics,
             now_ms=self.clock.now_ms,
             tls=self._tls_of(listener, settings),
+            challenges=_challenges(settings),
             sids=self._sids,
             sid_prefix=self._sid_prefix,
         )
@@ -419,15 +422,29 @@ class Server:
         return use
 
     def _watch_certificates(self) -> None:
-        try:
-            for tls in self._tls.values():
-                tls.reload_if_changed()
-        except PymtaError as error:  # a certificate is often replaced in two steps: the next look may succeed
-            self.log.emit(Trouble(what="certificate not reloaded", error=str(error)))
+        self.look_at_certificates()
         self._loop.call_later(CERTIFICATES_EVERY_S, self._watch_certificates)
 
+    def look_at_certificates(self) -> None:
+        """Show what is in the files now, where it is not what was; also what ACME has brought since."""
+        try:
+            for listener in self.settings.listeners:
+                tls = self._tls.get(listener.name)
+                if tls is None:
+                    continue
+                certificates = certificates_of(listener, self.settings)
+                if certificates != tls.certificates:
+                    tls.prepare(certificates)()
+                else:
+                    tls.reload_if_changed()
+        except PymtaError as error:  # a certificate is often replaced in two steps: the next look may succeed
+            self.log.emit(Trouble(what="certificate not reloaded", error=str(error)))
+
     def told(self, what: str, arguments: tuple[Any, ...]) -> None:
-        """Another worker has counted something for all."""
+        """Another worker has counted something for all, or the supervisor has something to say."""
+        if what == CERTIFICATES_CHANGED:
+            self.look_at_certificates()
+            return
         for part in (self.guard, self.rates):
             if isinstance(part, SharedGuard | SharedRates):
                 part.told(what, arguments)
@@ -483,6 +500,12 @@ class Server:
         self._loop.remove_reader(self.spool.wake_fd)
         self.spool.close()
         self.log.emit(Admin(action="stop"))
+
+
+def _challenges(settings: Settings) -> TlsChallenges | None:
+    """What an authority may ask for within handshakes; None where it never does."""
+    acme = settings.acme
+    return TlsChallenges(settings.acme_folder) if acme.names and acme.challenge == "tls-alpn-01" else None
 
 
 def _fixed(settings: Settings) -> list[tuple[object, ...]]:

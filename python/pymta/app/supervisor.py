@@ -20,15 +20,20 @@ from pathlib import Path
 from typing import Any
 
 from pymta.accept.listener import Listener
+from pymta.acme.keeper import Keeper, make_ready
+from pymta.acme.outcome import Renewal
+from pymta.admin.control import NotNow
 from pymta.admin.control_server import ControlServer
 from pymta.admin.http import HttpServer
 from pymta.app import parts, uncaught
+from pymta.app.acme import make_keeper
+from pymta.app.certificates import shown_files
 from pymta.app.everyone import Everyone
 from pymta.app.supervised import Supervised
-from pymta.app.told import Assignment, Configuration
+from pymta.app.told import CERTIFICATES_CHANGED, Assignment, Configuration
 from pymta.config.load import Loaded
 from pymta.mail.errors import PymtaError
-from pymta.observe.counted import total
+from pymta.observe.counted import Counted, total
 from pymta.observe.events import Admin, Trouble
 from pymta.observe.exposition import Exposition
 from pymta.observe.log import Log
@@ -36,6 +41,7 @@ from pymta.runtime import open_files, signals
 from pymta.runtime.board import Board
 from pymta.spool import shards
 from pymta.spool.shards import Place
+from pymta.tls.end import CertificateEnds
 
 __all__ = ["Supervisor"]
 
@@ -72,12 +78,16 @@ class Supervisor:
             self._board_fd, rows=self._count, row=0
         )  # read and cleared here, never counted on
         self._workers: list[Supervised] = []
+        self._counted = Counted()  # here, not by any worker
+        self._ends = CertificateEnds()
+        self._keeper: Keeper | None = None
         self._everyone = Everyone(
             self._workers,
             log,
             began_with=loaded.settings,
-            load_again=self._load_again,
+            load_again=self._load_ready,
             use=self._use_configuration,
+            renew=self._renew,
             version=version,
         )
 
@@ -93,9 +103,18 @@ class Supervisor:
         try:
             await parts.start_sink(settings, closers)
             sockets = self._bind()
+            keeper = self._keeper = make_keeper(
+                settings,
+                log=log,
+                orders=self._counted.metrics.acme_orders,
+                version=self._version,
+                on_changed=self._certificates_changed,
+            )
+            closers.append(keeper.stop)
             parts.drop_privileges(settings)
             shards.finish_removals(data_folder)
             await self._start_workers(sockets)
+            await keeper.start()
             await self._start_doors(data_folder, closers)
             listeners = (await self._everyone.status()).listeners
             doors = ", ".join(f"{listener.name} at {listener.address}" for listener in listeners)
@@ -187,15 +206,31 @@ class Supervisor:
             self._board_fd,
         )
 
+    def _load_ready(self) -> Loaded:
+        loaded = self._load_again()
+        make_ready(loaded.settings)
+        return loaded
+
     def _use_configuration(self, loaded: Loaded) -> None:
         self._configuration = Configuration.of(loaded)
         self._settings = loaded.settings
+        if self._keeper is not None:
+            self._keeper.use(loaded.settings)
+
+    async def _renew(self, names: Sequence[str]) -> list[Renewal]:
+        if self._keeper is None:
+            raise NotNow("the server is still starting")
+        return await self._keeper.renew(names)
+
+    def _certificates_changed(self) -> None:
+        for worker in self._workers:
+            worker.tell(CERTIFICATES_CHANGED, ())
 
     # ---- what is asked
 
     def text(self) -> bytes:
         """/metrics: the workers' numbers of a moment ago, added up."""
-        counted = total(worker.counted for worker in self._workers)
+        counted = total([self._counted, *(worker.counted for worker in self._workers)])
         return Exposition(
             counted.metrics,
             version=self._version,
@@ -204,6 +239,7 @@ class Supervisor:
             dns_counts=lambda: counted.dns_counts,
             hop_connections=lambda: counted.hop_connections,
             log_lines_dropped=lambda: counted.log_lines_dropped + self._log.writer.dropped_total,
+            certificates=lambda: self._ends.of(shown_files(self._settings)),
             workers=(
                 Counter(worker.state for worker in self._workers),
                 sum(worker.restarts.count for worker in self._workers),

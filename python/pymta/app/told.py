@@ -3,7 +3,7 @@ What supervisor and worker tell each other, as types. Nothing is done here.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -12,7 +12,10 @@ from pymta.config.settings import Settings
 from pymta.observe.counted import Counted
 from pymta.spool.shards import Place
 
-__all__ = ["Assignment", "Configuration", "Pulse"]
+__all__ = ["CERTIFICATES_CHANGED", "Assignment", "Configuration", "Pulse"]
+
+CERTIFICATES_CHANGED: Final = "certificates changed"
+"""Told to every worker when there is another one in a file; they would see it within a minute by themselves."""
 
 
 class Configuration(msgspec.Struct, frozen=True):

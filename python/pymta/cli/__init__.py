@@ -32,6 +32,8 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "check": _Command("check", "Check the configuration and show what is effective.", "Server"),
     "reload": _Command("reload", "Make the running server read configuration and policy again.", "Server"),
     "status": _Command("status", "Show how the running server is.", "Server"),
+    "tls": _Command("tls", "List the certificates that clients are shown, and when they end.", "Server"),
+    "acme": _Command("acme", "Ask the authority for certificates now.", "Server"),
     "domain": _Command("domain", "Add, list, show, set, remove domains of ours.", "Accounts"),
     "account": _Command("account", "Add, list, show, set, remove accounts; their passwords.", "Accounts"),
     "alias": _Command("alias", "Add, list, show, set, remove aliases and groups.", "Accounts"),

@@ -31,6 +31,7 @@ def problems(settings: Settings) -> Iterator[Problem]:
     """All that is wrong, the most dangerous first."""
     yield from _open_relay(settings)
     yield from _listeners(settings)
+    yield from _acme(settings)
     yield from _routes(settings)
     yield from _delivery(settings)
     yield from _directory(settings)
@@ -100,8 +101,13 @@ def _listeners(settings: Settings) -> Iterator[Problem]:
         if listener.address.port and address in addresses:
             yield Problem((*here, "address"), f"{address} is taken by listeners[{addresses[address]}]")
         addresses.setdefault(address, index)
-        if listener.tls != "none" and listener.certificate_file is None:
-            yield Problem((*here, "certificate_file"), f'missing, and tls = "{listener.tls}" needs one')
+        if listener.tls != "none" and listener.certificate_file is None and not settings.acme.names:
+            yield Problem(
+                (*here, "certificate_file"),
+                f'missing, and tls = "{listener.tls}" needs one, or names in [acme]',
+            )
+        if listener.key_file and listener.tls != "none" and listener.certificate_file is None:
+            yield Problem((*here, "key_file"), "without effect, because there is no certificate_file")
         if listener.tls == "none" and (listener.certificate_file or listener.key_file):
             option = "certificate_file" if listener.certificate_file else "key_file"
             yield Problem((*here, option), 'without effect, because tls is "none"; is "starttls" meant?')
@@ -109,6 +115,36 @@ def _listeners(settings: Settings) -> Iterator[Problem]:
             listener.limits_over(settings.limits)
         except msgspec.ValidationError as error:
             yield _limit_problem(here, str(error))
+
+
+def _acme(settings: Settings) -> Iterator[Problem]:
+    acme = settings.acme
+    if not acme.names:
+        return
+    if not acme.agree_to_terms:
+        yield Problem(
+            ("acme", "agree_to_terms"),
+            "an authority gives certificates only to those who agree to its terms: read them, then say true",
+        )
+    if acme.challenge == "http-01" and not acme.addresses:
+        yield Problem(
+            ("acme", "addresses"),
+            'missing, and challenge = "http-01" needs them: ["0.0.0.0:80", "[::]:80"], or where a web server passes '
+            "/.well-known/acme-challenge/ on to",
+        )
+    implicit = any(listener.tls == "implicit" for listener in settings.listeners)
+    if acme.challenge == "tls-alpn-01" and not acme.addresses and not implicit:
+        yield Problem(
+            ("acme", "addresses"),
+            'missing, and challenge = "tls-alpn-01" needs them or a listener with tls = "implicit"',
+        )
+    if bool(acme.account_id) != (acme.account_secret_file is not None):
+        option = "account_secret_file" if acme.account_id else "account_id"
+        yield Problem(("acme", option), "missing: account_id and account_secret_file belong together")
+    for position, name in enumerate(acme.names):
+        if name in acme.names[:position]:
+            yield Problem(("acme", "names", position), f'"{name}" is there twice')
+    yield from _ordered(settings, ("acme", "retry_s_min"), ("acme", "retry_s_max"))
 
 
 def _limit_problem(here: Path, message: str) -> Problem:

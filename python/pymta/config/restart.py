@@ -14,14 +14,20 @@ __all__ = ["waiting_for_restart"]
 _READ_ONCE: Final = ("server", "spool", "dns", "delivery", "http", "log", "sink")
 _TAKEN_OVER: Final = frozenset({"delivery.tls"})
 
+# Of sections that are taken over, what is not.
+_READ_ONCE_OPTIONS: Final = frozenset({"acme.addresses"})
+
 
 def waiting_for_restart(began_with: Settings, now: Settings) -> tuple[str, ...]:
     """The options, such as `http.address`, in which *now* differs from what the server *began_with*, to no effect."""
+    partly = {option.partition(".")[0] for option in _READ_ONCE_OPTIONS}
     return tuple(
         option
-        for section in _READ_ONCE
+        for section in (*_READ_ONCE, *sorted(partly))
         for option, before, after in _options(section, getattr(began_with, section), getattr(now, section))
-        if before != after and option not in _TAKEN_OVER
+        if before != after
+        and option not in _TAKEN_OVER
+        and (section in _READ_ONCE or option in _READ_ONCE_OPTIONS)
     )
 
 

@@ -6,7 +6,7 @@ Nothing is counted here. What the spool and the log count themselves is asked fo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Final
 
@@ -58,6 +58,7 @@ class Exposition:
         dns_counts: `StubResolver.cache_counts`, or None where there is no resolver.
         hop_connections: Connections to next hops that are open.
         log_lines_dropped: Asks the log's writer.
+        certificates: (file, first name, end in seconds since 1970) of those that are shown to clients.
         workers: Workers by state, and how often any was started again; None where one process does all.
     """
 
@@ -71,6 +72,7 @@ class Exposition:
         dns_counts: Callable[[], Mapping[str, int]] | None = None,
         hop_connections: Callable[[], int] = lambda: 0,
         log_lines_dropped: Callable[[], int] = lambda: 0,
+        certificates: Callable[[], Iterable[tuple[str, str, float]]] = tuple,
         workers: tuple[Mapping[str, int], int] | None = None,
     ) -> None:
         self._metrics = metrics
@@ -80,6 +82,7 @@ class Exposition:
         self._dns_counts = dns_counts
         self._hop_connections = hop_connections
         self._log_lines_dropped = log_lines_dropped
+        self._certificates = certificates
         self._workers = workers
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -126,6 +129,12 @@ class Exposition:
                 yield _single(_DNS[key], count)
         yield _single("hop_connections", self._hop_connections())
         yield _single("log_lines_dropped", self._log_lines_dropped())
+        ends = GaugeMetricFamily(
+            PREFIX + "certificate_end_time_s", SOURCES["certificate_end_time_s"][1], labels=["file", "name"]
+        )
+        for file, certificate_name, end_s in self._certificates():
+            ends.add_metric([file, certificate_name], end_s)
+        yield ends
         if self._workers is not None:
             by_state = GaugeMetricFamily(PREFIX + "workers", SOURCES["workers"][1], labels=["state"])
             for state, count in self._workers[0].items():

@@ -171,6 +171,9 @@ class Metrics:
     commits_failed: int = _counter(
         "Messages that the spool could not make durable; their senders were told 451 or 452."
     )
+    acme_orders: Counts = _counts(
+        "Certificates asked for, by what became of it: issued, failed.", label="outcome"
+    )
     loop_late_s: Histogram = _histogram(
         "How late the event loop ran a timer, looked at once a second.", SECONDS
     )
@@ -193,6 +196,10 @@ SOURCES: Final[Mapping[str, tuple[str, str]]] = {
     "dns_cache_evictions": ("counter", "Answers that were forgotten for want of room."),
     "dns_queries": ("counter", "Questions sent to DNS servers."),
     "dns_waiting": ("gauge", "Questions to DNS servers that wait for an answer."),
+    "certificate_end_time_s": (
+        "gauge",
+        "When a certificate that is shown to clients ends, in seconds since 1970, by its file and its first name.",
+    ),
     "log_lines_dropped": ("counter", "Log lines that could not be written."),
     "workers": ("gauge", "Workers by state, where there are several: starting, running, waiting, given up."),
     "worker_restarts": ("counter", "Times that a worker ended and was to be started again."),

@@ -72,6 +72,11 @@ class ServerTls:
         self.context.sni_callback = self._choose
 
     @property
+    def certificates(self) -> tuple[CertificateFiles, ...]:
+        """Those that are in use."""
+        return self._certificates
+
+    @property
     def has_end_point(self) -> bool:
         """Whether SCRAM can be bound to each of the certificates."""
         return all(context.end_point is not None for context in (self._fallback, *self._by_name.values()))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pymta.config.option import Option, Section
+from pymta.config.settings.acme import AcmeSettings
 from pymta.config.settings.auth import AuthSettings
 from pymta.config.settings.certificates import CertificateSettings
 from pymta.config.settings.delivery import DeliverySettings, TlsPolicy
@@ -32,6 +33,7 @@ from pymta.config.settings.spool import SpoolSettings
 from pymta.config.settings.submission import SubmissionSettings
 
 __all__ = [
+    "AcmeSettings",
     "AuthSettings",
     "CertificateSettings",
     "DeliverySettings",
@@ -77,6 +79,7 @@ class Settings(Section, frozen=True, kw_only=True):
         tuple[CertificateSettings, ...],
         Option("More certificates, by the name that a client asks for, one table each.", reader="tls"),
     ] = ()
+    acme: Annotated[AcmeSettings, Option("Certificates by ACME.", reader="acme")] = AcmeSettings()
     limits: Annotated[
         LimitsSettings,
         Option("What one session, one address and all together may use.", reader="accept.listener"),
@@ -129,6 +132,11 @@ class Settings(Section, frozen=True, kw_only=True):
     def directory_file(self) -> Path:
         """Where the directory is kept."""
         return self.directory.file or Path(self.server.data_folder) / "directory.db"
+
+    @property
+    def acme_folder(self) -> Path:
+        """Where the account with the authority and its certificates are kept."""
+        return Path(self.server.data_folder) / "acme"
 
     @property
     def vacation_file(self) -> Path:

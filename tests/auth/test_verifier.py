@@ -39,6 +39,7 @@ class Scene:
         self.verifier = Verifier(
             SETTINGS,
             self.directory,
+            secret=b"secret",
             on_trouble=lambda what, error: self.troubles.append(what),
             monotonic=self.watch,
         )
@@ -184,16 +185,3 @@ async def test_too_many_at_once_are_told_to_come_back(scene: Scene, monkeypatch:
     go_on.set()
 
     assert [True] * len(logins) == await asyncio.gather(*logins)
-
-
-async def test_keys_for_scram_are_made_up_for_whom_nobody_knows(scene: Scene) -> None:
-    real, is_real = await scene.verifier.scram_keys(await scene.account(), "a@x.example")
-    one, _ = await scene.verifier.scram_keys(None, "b@x.example")
-    again, is_real_too = await scene.verifier.scram_keys(None, "b@x.example")
-    other, _ = await scene.verifier.scram_keys(None, "c@x.example")
-
-    assert is_real
-    assert not is_real_too
-    assert one == again
-    assert one.salt != other.salt
-    assert (real.iterations, len(real.salt)) == (one.iterations, len(one.salt))

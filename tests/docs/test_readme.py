@@ -176,7 +176,7 @@ def test_make_run_ends_with_ctrl_c_and_leaves_only_its_data(running: Newcomer) -
     running.interrupt()
     wait_until(lambda: not any(map(is_listening, running.ports.values())), "the ports are free")
 
-    assert {"directory.db", "mail", "sink", "spool", "srs.key", "tls", "vacation.db"} == {
+    assert {"directory.db", "login.key", "mail", "sink", "spool", "srs.key", "tls", "vacation.db"} == {
         path.name for path in (running.folder / ".run").iterdir()
     }
 

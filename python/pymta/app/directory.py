@@ -4,6 +4,7 @@ The directory that the settings mean.
 
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 
 from pymta.config.settings import Settings
 from pymta.directory import Directory, Lookup, TableLookup, settled
@@ -11,7 +12,7 @@ from pymta.directory.srs import Srs, load_secret
 from pymta.mail.errors import ConfigError, PymtaError
 from pymta.mail.names import InvalidName, canonical_name
 
-__all__ = ["DirectoryDomains", "open_directory", "open_lookup", "open_srs"]
+__all__ = ["DirectoryDomains", "open_directory", "open_login_secret", "open_lookup", "open_srs"]
 
 
 def open_lookup(settings: Settings) -> Lookup:
@@ -65,6 +66,19 @@ def open_directory(settings: Settings, lookup: Lookup, srs: Srs | None = None) -
         postmaster=None if postmaster is None else str(postmaster),
         srs=srs,
     )
+
+
+def open_login_secret(settings: Settings) -> bytes:
+    """
+    What tells the keys that are made up for unknown accounts from real ones: the same for all workers, and for ever.
+
+    Raises:
+        ConfigError: It cannot be read or made.
+    """
+    try:
+        return load_secret(Path(settings.server.data_folder) / "login.key")
+    except OSError as error:
+        raise ConfigError(str(error), option="server.data_folder") from error
 
 
 class DirectoryDomains:

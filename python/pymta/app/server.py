@@ -24,7 +24,7 @@ from pymta.accept.intake import Intake
 from pymta.accept.listener import Listener
 from pymta.accept.submission import Submission
 from pymta.app.certificates import certificates_of
-from pymta.app.directory import DirectoryDomains, open_directory, open_lookup, open_srs
+from pymta.app.directory import DirectoryDomains, open_directory, open_login_secret, open_lookup, open_srs
 from pymta.app.leftover import ByRound, LeftOver
 from pymta.app.local import LocalDeliveries
 from pymta.app.together import SharedGuard, SharedRates, Tell
@@ -151,7 +151,12 @@ class Server:
         self.directory = open_directory(settings, self._lookup, self._srs)
         self._descriptors = Descriptors(open_files.open_files_max(), in_use=open_files.in_use, log=self.log)
         self.guard = Guard(settings.auth) if self._tell is None else SharedGuard(settings.auth, self._tell)
-        self.verifier = Verifier(settings.auth, self.directory, on_trouble=self.log.trouble)
+        self.verifier = Verifier(
+            settings.auth,
+            self.directory,
+            secret=open_login_secret(settings),
+            on_trouble=self.log.trouble,
+        )
         self.logins = Logins(settings.auth, self.directory, self.verifier, self.guard)
         self.rates = (
             Rates(settings.submission, now_ms=self.clock.now_ms)

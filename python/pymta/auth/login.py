@@ -20,7 +20,7 @@ from pymta.auth import sasl
 from pymta.auth.guard import Guard
 from pymta.auth.verifier import Verifier
 from pymta.config.settings.auth import AuthSettings
-from pymta.directory import Account, Answered, Directory, settled
+from pymta.directory import Account, Answered, Directory, InvalidAddress, canonical_address, settled
 from pymta.mail.errors import TemporaryFailure
 from pymta.mail.secret import Secret
 
@@ -189,12 +189,17 @@ class Attempt:
         raise AssertionError(f"a step that nobody knows: {step}")
 
     async def _guarded_name(self, name: str) -> str:
-        """The name that failures are counted under: one for all spellings."""
+        """The name that failures are counted under: one for all spellings, of those whom nobody knows, too."""
         try:
             account = await settled(self._logins.directory.account(name))
         except TemporaryFailure:
             account = None
-        return name if account is None else account.name
+        if account is not None:
+            return account.name
+        try:
+            return canonical_address(name)
+        except InvalidAddress:
+            return name
 
     async def _password(self, step: sasl.PasswordOffered) -> Outcome:
         if self._caller.ask_password is not None:

@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Final, Protocol, runtime_checkable
 
+from pymta.auth.made_up import MadeUpKeys
 from pymta.auth.schemes import HashCost, make, make_scram, needs_upgrade, scheme_of, verify
 from pymta.auth.scram import PREFIX, ScramKeys
 from pymta.auth.settings import hash_cost
@@ -62,6 +63,7 @@ class Verifier:
         settings: AuthSettings,
         directory: Directory,
         *,
+        secret: bytes,
         on_trouble: _OnTrouble,
         monotonic: Callable[[], float] = monotonic,
     ) -> None:
@@ -69,12 +71,14 @@ class Verifier:
         Args:
             settings: Costs and bounds.
             directory: Who has accounts.
+            secret: Keys for SCRAM are made up with it for whom nobody knows; all workers have the same, for ever.
             on_trouble: Told when something went wrong beside a login.
             monotonic: A clock, in seconds.
         """
         self._on_trouble = on_trouble
         self._monotonic = monotonic
         self._key = secrets.token_bytes(32)
+        self._made_up = MadeUpKeys(secret, monotonic=monotonic)
         self._remembered: OrderedDict[bytes, tuple[bytes, float]] = OrderedDict()
         self._waiting = 0
         self._upgrades: set[asyncio.Task[None]] = set()
@@ -133,17 +137,18 @@ class Verifier:
         """
         An account's keys for SCRAM, and whether they are real.
 
-        Made-up ones are always the same for a name (RFC 5802 §9: an answer that changed would tell that nobody has it).
+        Those of a suspended one are its own, so that its salt does not tell; who then proves the password stays out.
         """
-        if account is not None and not account.suspended:
+        made_up = self._made_up.of(
+            name, self._directory.lookup, self._cost.scram_iterations
+        )  # takes its time for all
+        if account is not None:
             for password in await settled(self._directory.passwords(account)):
                 stored = password.stored.reveal()
                 if not password.label and stored.startswith(PREFIX):
                     with contextlib.suppress(ValueError):  # a broken entry is no entry
                         return ScramKeys.parse(stored), True
-        salt = hmac.digest(self._key, f"salt {name}".encode(), "sha256")[:16]
-        stored_key = hmac.digest(self._key, f"key {name}".encode(), "sha256")
-        return ScramKeys(self._cost.scram_iterations, salt, stored_key, stored_key), False
+        return made_up, False
 
     # ---- what is remembered
 

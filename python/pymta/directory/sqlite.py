@@ -26,6 +26,8 @@ T = TypeVar("T")
 LOOK_AGAIN_S: Final = 0.02
 # Entries kept in memory of each kind, known and unknown ones; about 1 KiB each.
 ENTRIES_MAX: Final = 8192
+# What a domain's keys for SCRAM look like is judged by so many accounts.
+SAMPLE_MAX: Final = 512
 
 _addresses = msgspec.json.Decoder(tuple[str, ...])
 
@@ -73,6 +75,16 @@ class SqliteLookup:
         )
         return [Password(label=str(label), stored=Secret(str(stored))) for label, stored in rows]
 
+    def scram_sample(self, domain: str) -> Sequence[str]:
+        """Stored keys for SCRAM of the domain's first `SAMPLE_MAX` accounts by name."""
+        rows = self._rows(
+            "SELECT stored FROM (SELECT name FROM accounts WHERE domain = ? ORDER BY name LIMIT ?)"
+            " JOIN passwords ON account = name AND label = '' AND scheme = 'scram'",
+            domain,
+            SAMPLE_MAX,
+        )
+        return [str(stored) for (stored,) in rows]
+
     def replace_stored(self, account: str, label: str, before: Sequence[str], after: Sequence[str]) -> bool:
         """Store a password in better forms (`DirectoryEditor.replace_stored`). For any thread: it opens its own file."""
         editor = DirectoryEditor(self._file)
@@ -110,9 +122,9 @@ class SqliteLookup:
 
     # ---- the file
 
-    def _rows(self, query: str, key: str) -> list[tuple[object, ...]]:
+    def _rows(self, query: str, *values: str | int) -> list[tuple[object, ...]]:
         try:
-            return self._connection.execute(query, (key,)).fetchall()
+            return self._connection.execute(query, values).fetchall()
         except apsw.Error as error:
             raise DirectoryBusy(str(error)) from error
 

@@ -3,12 +3,17 @@ A directory in memory: what a file was read into, and what tests are given.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Final
 
 from pymta.directory.identity import canonical_address
 from pymta.directory.nouns import Account, Alias, Domain, Password
 from pymta.mail.names import canonical_name
 
 __all__ = ["TableLookup"]
+
+# What a domain's keys for SCRAM look like is judged by so many.
+SAMPLE_MAX: Final = 512
 
 
 class TableLookup:
@@ -46,3 +51,16 @@ class TableLookup:
 
     def passwords(self, account: str) -> Sequence[Password]:
         return self._passwords.get(account, ())
+
+    def scram_sample(self, domain: str) -> Sequence[str]:
+        """Stored keys for SCRAM of the domain's accounts, the first `SAMPLE_MAX` as they are written."""
+        return self._scram_samples.get(domain, ())
+
+    @cached_property
+    def _scram_samples(self) -> dict[str, list[str]]:
+        samples: dict[str, list[str]] = {}
+        for account, passwords in self._passwords.items():
+            sample = samples.setdefault(account.rpartition("@")[2], [])
+            keys = (one.stored.reveal() for one in passwords if not one.label)
+            sample += [stored for stored in keys if stored.startswith("{SCRAM-") and len(sample) < SAMPLE_MAX]
+        return samples

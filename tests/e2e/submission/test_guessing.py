@@ -2,6 +2,7 @@
 Those who guess passwords: they wait, then they are not looked at; and what they hear tells them nothing.
 """
 
+import base64
 import smtplib
 from collections.abc import Callable
 
@@ -89,3 +90,26 @@ def test_a_session_ends_after_five(start_house: Callable[..., House]) -> None:
             assert 235 == login(client, ALICE, PASSWORD)[0]
         client.close()
     assert "violations" == house.server.wait_event("connect", refused=5)["end"]
+
+
+def shown(house: House, account: str) -> dict[str, str]:
+    """What SCRAM shows of an account to who has proven nothing: salt and iterations."""
+    first = base64.b64encode(f"n,,n={account},r=nonce".encode()).decode()
+    with secured(house, "submissions") as client:
+        code, said = client.docmd("AUTH", f"SCRAM-SHA-256 {first}")
+        assert 334 == code
+        assert 501 == client.docmd("*")[0]
+    return dict(part.split("=", 1) for part in base64.b64decode(said).decode().split(","))
+
+
+def test_scram_shows_the_same_for_nobody_after_a_restart(start_house: Callable[..., House]) -> None:
+    """
+    And the iteration count of the accounts, where they were brought with another one than ours.
+    """
+    house = start_house(auth={"scram_iterations": 10_000})
+    before = [shown(house, name) for name in ("nobody@example.test", ALICE)]
+    house.server.restart()
+    after = [shown(house, name) for name in ("NoBody@example.test", ALICE)]
+
+    assert [one["s"] for one in before] == [one["s"] for one in after]
+    assert {"4096"} == {one["i"] for one in before + after}

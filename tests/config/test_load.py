@@ -326,3 +326,59 @@ def test_a_listener_overrides_single_limits() -> None:
     assert (1_000_000, 500) == (first.message_octets_max, first.recipients_max)
     assert (1_000_000, 200) == (second.message_octets_max, second.recipients_max)
     assert 500 == first.for_session()["recipients_max"]
+
+
+ACME = (
+    LEAST
+    + """
+[[listeners]]
+name = "in"
+address = "127.0.0.1:2525"
+tls = "starttls"
+[acme]
+names = ["mail.example.org"]
+agree_to_terms = true
+addresses = ["127.0.0.1:2580"]
+"""
+)
+
+
+def test_a_listener_whose_certificate_comes_by_acme_names_no_file() -> None:
+    assert "mail.example.org" == str(load_text(ACME, base=Path("/")).settings.acme.names[0])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "option", "said"),
+    [
+        ("agree_to_terms = true", "", "acme.agree_to_terms", "terms"),
+        ('addresses = ["127.0.0.1:2580"]', "", "acme.addresses", "http-01"),
+        (
+            'addresses = ["127.0.0.1:2580"]',
+            'challenge = "tls-alpn-01"',
+            "acme.addresses",
+            'a listener with tls = "implicit"',
+        ),
+        (
+            "agree_to_terms = true",
+            'agree_to_terms = true\naccount_id = "x"',
+            "acme.account_secret_file",
+            "belong",
+        ),
+        ('["mail.example.org"]', '["a.example.org", "A.example.org"]', "acme.names[1]", "twice"),
+        ('["mail.example.org"]', '["*.example.org"]', "acme.names[0]", "host name"),
+        ('names = ["mail.example.org"]', "", "listeners[0].certificate_file", "or names in [acme]"),
+        ("agree_to_terms = true", "agree_to_terms = true\nretry_s_max = 5", "acme.retry_s_min", "at most"),
+        (
+            "agree_to_terms = true",
+            'agree_to_terms = true\ndirectory_url = "http://ca.example/"',
+            "acme.directory_url",
+            "https",
+        ),
+    ],
+)
+def test_what_acme_cannot_do_without_is_said(before: str, after: str, option: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_text(ACME.replace(before, after), base=Path("/"))
+
+    assert option == caught.value.option
+    assert said in caught.value.problem

@@ -70,7 +70,12 @@ class Pebble:
         )
         self._folder = folder
         self._dns_port = dns_port
-        self._variables = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0", **variables}
+        self._variables = {
+            "PEBBLE_VA_NOSLEEP": "1",
+            "PEBBLE_AUTHZREUSE": "0",
+            "PEBBLE_WFE_NONCEREJECT": "0",
+            **variables,
+        }
         self._dns = Program(
             "pebble-challtestsrv", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "", "-http01", "", "-https01", "",
             "-tlsalpn01", "", "-dns01", f"127.0.0.1:{dns_port}", "-management", f"127.0.0.1:{free_port()}",

@@ -18,7 +18,10 @@ async def challenge_context(
     connection: socket.socket, challenges: TlsChallenges, wait_s_max: float
 ) -> ssl.SSLContext | None:
     """
-    The context that answers an authority; None for everybody else, and for whoever says nothing that can be read in time.
+    The context that answers an authority; None for everybody else, and for whoever says nothing that can be read.
+
+    Raises:
+        TimeoutError: The client has not said what it has to say.
     """
     try:
         async with asyncio.timeout(wait_s_max):
@@ -32,7 +35,9 @@ async def challenge_context(
                     if len(looked) <= seen:
                         return None  # no more will come
                     seen = len(looked)
-    except (OSError, ValueError, TimeoutError):
+    except TimeoutError:
+        raise
+    except (OSError, ValueError):
         return None
     finally:
         _wake_at(connection, 1)

@@ -153,7 +153,10 @@ class _Conversation:
 
     def _answer(self, authorization: messages.AuthorizationResource, answers: ExitStack) -> None:
         kind = self._settings.challenge
-        offered = {one.chall.typ: one for one in authorization.body.challenges if hasattr(one.chall, "typ")}
+        # One that the library does not know has no name there.
+        offered = {
+            one.chall.typ: one for one in authorization.body.challenges if isinstance(one.chall.typ, str)
+        }
         if kind not in offered:
             raise NotIssued(
                 f"the authority does not offer {kind} but {', '.join(sorted(offered)) or 'nothing known'}"

@@ -28,7 +28,6 @@ from pymta.observe.events import Admin, Trouble
 from pymta.observe.log import Log
 from pymta.observe.metrics import Counts
 from pymta.runtime.aside import aside
-from pymta.runtime.clock import Clock
 
 __all__ = ["Issue", "Keeper", "check_installed", "make_ready"]
 
@@ -78,7 +77,7 @@ class Keeper:
         issue: Issue,
         log: Log,
         orders: Counts,
-        clock: Clock,
+        now_ms: Callable[[], int],
         on_changed: Callable[[], None],
     ) -> None:
         """
@@ -89,7 +88,7 @@ class Keeper:
             issue: Asks for a certificate; called in a thread.
             log: Told what happens.
             orders: Counts what became of it.
-            clock: Dates are compared with it.
+            now_ms: The date, in milliseconds since 1970.
             on_changed: Called when there is another certificate in a file.
         """
         self._settings = settings
@@ -98,7 +97,7 @@ class Keeper:
         self._issue = issue
         self._log = log
         self._orders = orders
-        self._clock = clock
+        self._now_ms = now_ms
         self._on_changed = on_changed
         self._store = Store(settings.acme_folder)
         self._attempts: dict[str, Attempts] = {}
@@ -159,13 +158,13 @@ class Keeper:
         try:
             await self._responder.use(self._settings.acme.challenge)
             for name in map(str, self._settings.acme.names):
-                if self._due_ms(name) <= self._clock.now_ms():
+                if self._due_ms(name) <= self._now_ms():
                     await self._attempt(name)
         except Exception as error:  # whatever it is, it shall not be the last look
             self._log.trouble("looking after certificates", error, where="acme")
 
     def _wait_s(self) -> float:
-        now_ms = self._clock.now_ms()
+        now_ms = self._now_ms()
         due_ms = [self._due_ms(str(name)) for name in self._settings.acme.names]
         until_s = (min(due_ms) - now_ms) / 1000 if due_ms else LOOK_S_MAX
         return min(max(until_s, 1.0), LOOK_S_MAX)
@@ -173,7 +172,7 @@ class Keeper:
     def _due_ms(self, name: str) -> int:
         attempts = self._attempts.get(name, Attempts())
         # Where the clock was ahead when that was written, it is no longer than the longest wait all the same.
-        next_at_ms = min(attempts.next_at_ms, self._clock.now_ms() + self._settings.acme.retry_s_max * 1000)
+        next_at_ms = min(attempts.next_at_ms, self._now_ms() + self._settings.acme.retry_s_max * 1000)
         return max(self._wanted_ms(name, attempts), next_at_ms)
 
     def _wanted_ms(self, name: str, attempts: Attempts) -> int:
@@ -237,7 +236,7 @@ class Keeper:
         self._attempts[name] = msgspec.structs.replace(
             before,
             failures=failures,
-            next_at_ms=self._clock.now_ms() + int(wait_s * 1000),
+            next_at_ms=self._now_ms() + int(wait_s * 1000),
             problem=problem,
         )
         self._keep_attempts()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import requests
-from acme import client
+from acme import client, messages
 from josepy.jwa import ES256
 from josepy.jwk import JWKEC
 from requests.adapters import HTTPAdapter
@@ -19,6 +19,7 @@ __all__ = ["AttemptTooLong", "Network"]
 
 ANSWER_OCTETS_MAX: Final = 1024 * 1024
 REQUEST_S_MAX: Final = 30.0
+NONCES_MAX: Final = 10
 _PIECE_OCTETS: Final = 16 * 1024
 
 
@@ -36,6 +37,16 @@ class Network(client.ClientNetwork):
         self.session.mount("http://", _Adapter(end_s))
         self.retry_after_s = 0.0
         """What the last answer that was a refusal asked us to wait."""
+
+    def post(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """A signed request; one whose nonce was used up or forgotten is sent again with another (RFC 8555 §6.5)."""
+        for _ in range(NONCES_MAX - 1):
+            try:
+                return self._post_once(*args, **kwargs)
+            except messages.Error as error:
+                if error.code != "badNonce":
+                    raise
+        return self._post_once(*args, **kwargs)
 
     def _send_request(self, method: str, url: str, *args: Any, **kwargs: Any) -> requests.Response:
         answer = super()._send_request(method, url, *args, **kwargs)

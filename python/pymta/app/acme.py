@@ -46,6 +46,6 @@ def make_keeper(
         issue=issue,
         log=log,
         orders=orders,
-        clock=SystemClock(),
+        now_ms=SystemClock().now_ms,
         on_changed=on_changed,
     )

@@ -299,6 +299,8 @@ def as_toml(rows: list[dict[str, str]]) -> str:
         ),
         (LEAST + '[delivery]\nca_file = "no.pem"\n', "pymta.toml:4: delivery.ca_file: "),
         (LEAST + '[delivery]\nca_file = "pymta.toml"\n', "pymta.toml:4: delivery.ca_file: "),
+        (LEAST + '[acme]\nca_file = "no.pem"\n', "pymta.toml:4: acme.ca_file: "),
+        (LEAST + '[acme]\naccount_secret_file = "no"\n', "pymta.toml:4: acme.account_secret_file: "),
         (LEAST + '[directory]\nsource = "file"\nfile = "none.toml"\n', "none.toml"),
     ],
 )

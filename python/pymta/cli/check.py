@@ -87,6 +87,7 @@ def _outside(loaded: Loaded) -> Iterator[str]:
 
     settings = loaded.settings
     yield from _about_certificates(loaded)
+    yield from _about_acme(loaded)
     if settings.policy.script is not None:
         from pymta.policy.loader import load_script
 
@@ -133,12 +134,31 @@ def _about_certificates(loaded: Loaded) -> Iterator[str]:
             ServerTls((CertificateFiles(one.certificate_file, one.key_file or one.certificate_file),))
         except (ConfigError, OSError, ValueError) as error:
             yield f"{_place(loaded, ('certificates', index, 'certificate_file'))}: {error}"
-    ca_file = loaded.settings.delivery.ca_file
-    if ca_file is not None:
+    for section in ("delivery", "acme"):
+        ca_file = getattr(loaded.settings, section).ca_file
+        if ca_file is None:
+            continue
         try:
             verifying_context(ca_file)
         except OSError as error:
-            yield f"{_place(loaded, ('delivery', 'ca_file'))}: {ca_file}: {error.strerror or error}"
+            yield f"{_place(loaded, (section, 'ca_file'))}: {ca_file}: {error.strerror or error}"
+
+
+def _about_acme(loaded: Loaded) -> Iterator[str]:
+    from pymta.acme.keeper import check_installed
+    from pymta.mail.errors import ConfigError
+
+    try:
+        check_installed(loaded.settings)
+    except ConfigError as error:
+        yield f"{_place(loaded, ('acme', 'names'))}: {error.problem}"
+    secret_file = loaded.settings.acme.account_secret_file
+    if secret_file is None:
+        return
+    try:
+        secret_file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        yield f"{_place(loaded, ('acme', 'account_secret_file'))}: {secret_file}: {error}"
 
 
 def _place(loaded: Loaded, path: tuple[str | int, ...]) -> str:

@@ -28,6 +28,10 @@ def settings(text: str = "") -> Settings:
             ("delivery.connections_max", "delivery.idle_s_max"),
         ),
         ("workers = 2\n[http]\nenabled = false\n", ("server.workers", "http.enabled")),
+        (
+            '[acme]\nretry_s_min = 60\naddresses = ["127.0.0.1:80"]\n',
+            ("acme.addresses",),
+        ),
         ('[sink]\naddress = "127.0.0.1:2526"\n', ("sink.address",)),
     ],
 )

@@ -38,6 +38,7 @@ PACKAGES = {
     "strace": "strace",
     "unbound": "unbound",
     "slapd": "slapd",
+    "ldapmodify": "ldap-utils",
 }
 # A module that one of those programs needs and its package only recommends, and the package of the module.
 PERL_MODULES = {"Net::SSLeay": "libnet-ssleay-perl"}  # swaks, for TLS

@@ -8,12 +8,17 @@ from pathlib import Path
 import pytest
 
 from pymta._core import Address
+from pymta.auth.guard import Guard
+from pymta.auth.login import Logins
+from pymta.auth.verifier import Verifier
+from pymta.config.settings.auth import AuthSettings
 from pymta.config.settings.ldap import LdapSettings
 from pymta.config.values import DomainPattern
 from pymta.directory import Directory, settled
 from pymta.directory.ldap import DirectoryUnreachable, LdapLookup, escaped
 from pymta.mail.errors import ConfigError
-from tests.partners.slapd import BASE, READER, READER_PASSWORD, Slapd
+from pymta.mail.secret import Secret
+from tests.partners.slapd import BASE, FINDER, READER, READER_PASSWORD, Slapd
 
 ENTRIES = f"""
 dn: uid=alice,{BASE}
@@ -181,3 +186,93 @@ async def test_many_who_ask_for_one_name_ask_once(slapd: Slapd, tmp_path: Path) 
 async def test_a_password_that_cannot_be_read_is_a_configuration_error(slapd: Slapd, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         LdapLookup(settings(slapd, tmp_path, bind_password_file=tmp_path / "nothing"))
+
+
+# ---- passwords that the server itself verifies ------------------------------------------------------------------------
+
+
+async def is_right(lookup: LdapLookup, name: str, password: str) -> bool:
+    """As a login asks."""
+    directory = Directory(lookup)
+    verifier = Verifier(AuthSettings(), directory, secret=b"password", on_trouble=lambda what, error: None)
+    try:
+        return await verifier.is_right(await settled(directory.account(name)), Secret(password))
+    finally:
+        await verifier.aclose()
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "right"),
+    [
+        ("alice@example.org", "password", True),
+        ("Alice@Example.ORG", "password", True),
+        ("alice@example.org", "Password", False),
+        ("alice@example.org", "", False),  # which an LDAP server takes for anonymous, and lets in
+        ("alice@example.org", READER_PASSWORD, False),
+        ("bob@example.org", "password", False),
+        ("bob@example.org", "", False),
+        ("we*ird(x)@example.org", "password", False),  # has no password
+        ("alice@else.example", "password", False),
+    ],
+)
+async def test_a_bind_tells_whether_a_password_is_right(
+    slapd: Slapd, tmp_path: Path, name: str, password: str, right: bool
+) -> None:
+    lookup = LdapLookup(settings(slapd, tmp_path, verify="bind"))
+
+    assert right == await is_right(lookup, name, password)
+    lookup.close()
+
+
+async def test_with_bind_nobody_need_be_allowed_to_read_passwords(slapd: Slapd, tmp_path: Path) -> None:
+    """Who asks may look for entries, and sees no password in them."""
+    right = {}
+    for verify in ("hash", "bind"):
+        lookup = LdapLookup(settings(slapd, tmp_path, verify=verify, bind_dn=FINDER))
+        right[verify] = await is_right(lookup, "alice@example.org", "password")
+        lookup.close()
+
+    assert {"hash": False, "bind": True} == right
+
+
+async def test_a_password_that_was_changed_is_changed_at_once(slapd: Slapd, tmp_path: Path) -> None:
+    lookup = LdapLookup(settings(slapd, tmp_path, verify="bind"))
+    assert await is_right(lookup, "alice@example.org", "password")
+
+    slapd.modify(f"uid=alice,{BASE}", "userPassword", "another")
+
+    assert not await is_right(lookup, "alice@example.org", "password")
+    assert await is_right(lookup, "alice@example.org", "another")
+    lookup.close()
+
+
+async def test_a_server_that_is_gone_is_no_wrong_password(slapd: Slapd, tmp_path: Path) -> None:
+    lookup = LdapLookup(settings(slapd, tmp_path, verify="bind", remember_s=60))
+    directory = Directory(lookup)
+    account = await settled(directory.account("alice@example.org"))
+    verifier = Verifier(AuthSettings(), directory, secret=b"password", on_trouble=lambda what, error: None)
+    slapd.stop()
+
+    for asked in (account, None):
+        with pytest.raises(DirectoryUnreachable):
+            await verifier.is_right(asked, Secret("password"))
+    await verifier.aclose()
+    lookup.close()
+
+
+async def test_scram_is_not_offered_where_the_server_verifies(slapd: Slapd, tmp_path: Path) -> None:
+    """There are no keys, so nobody could log in by it."""
+    offered = {}
+    for verify in ("hash", "bind"):
+        lookup = LdapLookup(settings(slapd, tmp_path, verify=verify))
+        directory = Directory(lookup)
+        verifier = Verifier(AuthSettings(), directory, secret=b"x", on_trouble=lambda what, error: None)
+        logins = Logins(AuthSettings(), directory, verifier, Guard(AuthSettings()))
+        offered[verify] = logins.mechanisms(
+            tls=True, end_point=True, certificate=False, keys=True, tokens=False
+        )
+        await verifier.aclose()
+        lookup.close()
+
+    assert ("PLAIN", "LOGIN") == offered["bind"]
+    assert "SCRAM-SHA-256" in offered["hash"]

@@ -14,10 +14,13 @@ from tests.partners.ports import free_port
 from tests.partners.program import Program, find_program
 from tests.partners.waiting import wait_until
 
-__all__ = ["BASE", "READER", "READER_PASSWORD", "Slapd"]
+__all__ = ["BASE", "FINDER", "READER", "READER_PASSWORD", "Slapd"]
 
 BASE = "dc=example,dc=org"
 READER, READER_PASSWORD = f"cn=reader,{BASE}", "reads-only"
+FINDER = f"cn=finder,{BASE}"
+"""With the same password; sees entries without their passwords."""
+ROOT_PASSWORD = "changes-all"
 _SCHEMAS = ("core", "cosine", "inetorgperson", "misc")
 _CONFIG = """
 {includes}
@@ -29,8 +32,9 @@ maxsize 10485760
 suffix "{base}"
 directory {folder}/db
 rootdn "cn=root,{base}"
+rootpw {root_password}
 access to attrs=userPassword by dn.exact="{reader}" read by anonymous auth by * none
-access to * by dn.exact="{reader}" read by * none
+access to * by dn.exact="{reader}" read by dn.exact="{finder}" read by * none
 """
 _HEAD = """
 dn: {base}
@@ -43,6 +47,12 @@ dn: {reader}
 objectClass: organizationalRole
 objectClass: simpleSecurityObject
 cn: reader
+userPassword: {password}
+
+dn: {finder}
+objectClass: organizationalRole
+objectClass: simpleSecurityObject
+cn: finder
 userPassword: {password}
 """
 
@@ -62,10 +72,18 @@ class Slapd:
         config = folder / "slapd.conf"
         includes = "\n".join(f"include /etc/ldap/schema/{name}.schema" for name in _SCHEMAS)
         config.write_text(
-            _CONFIG.format(includes=includes, folder=folder, base=BASE, reader=READER), encoding="utf-8"
+            _CONFIG.format(
+                includes=includes,
+                folder=folder,
+                base=BASE,
+                reader=READER,
+                finder=FINDER,
+                root_password=ROOT_PASSWORD,
+            ),
+            encoding="utf-8",
         )
         entries = folder / "entries.ldif"
-        head = _HEAD.format(base=BASE, reader=READER, password=READER_PASSWORD)
+        head = _HEAD.format(base=BASE, reader=READER, finder=FINDER, password=READER_PASSWORD)
         entries.write_text(f"{head.strip()}\n\n{ldif.strip()}\n", encoding="utf-8")
         subprocess.run(
             [find_program("slapadd"), "-f", str(config), "-l", str(entries)],
@@ -85,6 +103,17 @@ class Slapd:
             "slapd", "-d", "0", "-h", self.url, "-f", self._config, output=self.folder / "output"
         )
         self.program.wait_listening(self.port)
+
+    def modify(self, name: str, attribute: str, value: str) -> None:
+        """Change an attribute of an entry while it runs, as its administrator would."""
+        change = f"dn: {name}\nchangetype: modify\nreplace: {attribute}\n{attribute}: {value}\n"
+        subprocess.run(
+            [find_program("ldapmodify"), "-x", "-H", self.url, "-D", f"cn=root,{BASE}", "-w", ROOT_PASSWORD],
+            input=change.encode(),
+            check=True,
+            capture_output=True,
+            timeout=30,
+        )
 
     def stop(self) -> None:
         """Stop it; its data stays."""

@@ -20,7 +20,15 @@ from pymta.auth import sasl
 from pymta.auth.guard import Guard
 from pymta.auth.verifier import Verifier
 from pymta.config.settings.auth import AuthSettings
-from pymta.directory import Account, Answered, Directory, InvalidAddress, canonical_address, settled
+from pymta.directory import (
+    Account,
+    Answered,
+    Directory,
+    InvalidAddress,
+    asks_passwords,
+    canonical_address,
+    settled,
+)
 from pymta.mail.errors import TemporaryFailure
 from pymta.mail.secret import Secret
 
@@ -106,6 +114,7 @@ class Logins:
             keys: Accounts of the directory log in, which may have keys for SCRAM.
             tokens: There is a policy that knows tokens.
         """
+        keys = keys and asks_passwords(self.directory.lookup) is None
         possible = {
             "SCRAM-SHA-256-PLUS": keys and end_point,
             "SCRAM-SHA-256": keys,

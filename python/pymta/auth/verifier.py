@@ -29,7 +29,7 @@ from pymta.auth.schemes import HashCost, make, make_scram, needs_upgrade, scheme
 from pymta.auth.scram import PREFIX, ScramKeys
 from pymta.auth.settings import hash_cost
 from pymta.config.settings.auth import AuthSettings
-from pymta.directory import Account, Directory, Password, settled
+from pymta.directory import Account, AsksPasswords, Directory, Password, asks_passwords, settled
 from pymta.mail.errors import PymtaError, TemporaryFailure
 from pymta.mail.secret import Secret
 
@@ -113,6 +113,9 @@ class Verifier:
             TooBusy: Too many others are waiting.
             TemporaryFailure: The directory cannot be asked.
         """
+        asked = asks_passwords(self._directory.lookup)
+        if asked is not None:
+            return await self._asked(asked, account, password)
         stored = [] if account is None else list(await settled(self._directory.passwords(account)))
         if account is not None and not account.suspended and self._is_remembered(account, stored, password):
             return True
@@ -132,6 +135,17 @@ class Verifier:
         if not label:
             self._upgrade(account, [one for one in stored if not one.label], password)
         return True
+
+    async def _asked(self, lookup: AsksPasswords, account: Account | None, password: Secret) -> bool:
+        """The same where the source itself knows. Nothing is remembered: it would not be seen that a password was changed."""
+        if self._waiting >= self._settings.waiting_max:
+            raise TooBusy(f"{self._waiting} logins wait to be verified")
+        self._waiting += 1
+        try:
+            is_right = await lookup.is_password(None if account is None else account.name, password)
+        finally:
+            self._waiting -= 1
+        return is_right and account is not None and not account.suspended
 
     async def scram_keys(self, account: Account | None, name: str) -> tuple[ScramKeys, bool]:
         """

@@ -11,7 +11,7 @@ client (`policy/`).
 
 from pymta.directory.directory import Directory
 from pymta.directory.identity import InvalidAddress, canonical_address, canonical_local_part
-from pymta.directory.lookup import Answered, Lookup, NotKnownYet, settled
+from pymta.directory.lookup import Answered, AsksPasswords, Lookup, NotKnownYet, asks_passwords, settled
 from pymta.directory.nouns import Account, Alias, Domain, LocalDelivery, Password, Resolution
 from pymta.directory.table import TableLookup
 
@@ -19,6 +19,7 @@ __all__ = [
     "Account",
     "Alias",
     "Answered",
+    "AsksPasswords",
     "Directory",
     "Domain",
     "InvalidAddress",
@@ -28,6 +29,7 @@ __all__ = [
     "Password",
     "Resolution",
     "TableLookup",
+    "asks_passwords",
     "canonical_address",
     "canonical_local_part",
     "settled",

@@ -10,6 +10,7 @@ The library (bonsai) is an extra; it is imported here and nowhere else.
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -56,6 +57,15 @@ class LdapLookup:
                 'source = "ldap" needs bonsai: pip install "pymta-server[ldap]"', option="directory.source"
             ) from None
         self._errors: tuple[type[Exception], ...] = (bonsai.LDAPError, OSError, asyncio.TimeoutError)
+        # A server that locks accounts, or lets passwords end, has more words for no than one.
+        self._refusals = (
+            bonsai.AuthenticationError,
+            bonsai.UnwillingToPerform,
+            bonsai.PasswordPolicyError,
+            bonsai.NoSuchObjectError,
+        )
+        self._new_client = bonsai.LDAPClient
+        self.verifies_passwords = settings.verify == "bind"
         self._scope = bonsai.LDAPSearchScope.SUBTREE
         self._settings = settings
         self._monotonic = monotonic
@@ -65,20 +75,25 @@ class LdapLookup:
         self._idle: list[Any] = []
         self._room = asyncio.Semaphore(settings.connections_max)
         try:
-            self._client = self._make_client(bonsai)
+            self._client = self._make_client()
         except (OSError, ValueError, bonsai.LDAPError) as error:
             raise ConfigError(str(error), option="ldap") from None
 
-    def _make_client(self, bonsai: Any) -> Any:
+    def _make_client(self) -> Any:
+        """For all questions but whether a password is right."""
         settings = self._settings
-        client = bonsai.LDAPClient(settings.url, settings.starttls)
+        lines = [""]
+        if settings.bind_dn and settings.bind_password_file is not None:
+            lines = settings.bind_password_file.read_text("utf-8").splitlines() or [""]
+        return self._client_as(settings.bind_dn, lines[0])
+
+    def _client_as(self, name: str, password: str) -> Any:
+        settings = self._settings
+        client = self._new_client(settings.url, settings.starttls)
         if settings.ca_file is not None:
             client.set_ca_cert(str(settings.ca_file))
-        if settings.bind_dn:
-            lines = [""]
-            if settings.bind_password_file is not None:
-                lines = settings.bind_password_file.read_text("utf-8").splitlines() or [""]
-            client.set_credentials("SIMPLE", user=settings.bind_dn, password=lines[0])
+        if name:
+            client.set_credentials("SIMPLE", user=name, password=password)
         return client
 
     def close(self) -> None:
@@ -102,11 +117,52 @@ class LdapLookup:
         return found
 
     def passwords(self, account: str) -> Sequence[Password]:
-        if not self._settings.password_attribute:
+        if not self._settings.password_attribute or self.verifies_passwords:
             return ()
         found: Sequence[Password] = self._found("passwords", account)
         self._known.pop(("passwords", account), None)  # nothing that one logs in with stays in memory
         return found
+
+    # ---- AsksPasswords
+
+    async def is_password(self, account: str | None, password: Secret) -> bool:
+        """
+        Whether the server lets one bind as the entry with that password (RFC 4513 §5.1.3).
+
+        Who is unknown costs a bind, too, as an entry that is not there; what the server's own hashing takes longer for one
+        that is there is beyond us.
+        """
+        if not password.reveal():
+            return False  # a bind without a password is none, and succeeds (RFC 4513 §5.1.2)
+        name = f"cn={secrets.token_hex(8)},{self._settings.base_dn}"
+        if account is not None:
+            entry_name = await self._entry_name(account)
+            if entry_name is None:
+                account = None  # gone since it was looked for
+            else:
+                name = entry_name
+        client = self._client_as(name, password.reveal())
+        try:
+            async with self._room, asyncio.timeout(self._settings.timeout_s):
+                connection = await client.connect(is_async=True)
+                connection.close()
+        except self._refusals:
+            return False
+        except self._errors as error:
+            raise DirectoryUnreachable(
+                f"{self._settings.url}: {str(error) or type(error).__name__}"
+            ) from error
+        return account is not None
+
+    async def _entry_name(self, account: str) -> str | None:
+        """The distinguished name of the account's entry."""
+        while True:
+            try:
+                found: str | None = self._found("entry", account)
+            except NotKnownYet as missing:
+                await missing.fetch()
+            else:
+                return found
 
     def _found(self, kind: str, name: str) -> Any:
         key = (kind, name)
@@ -129,6 +185,7 @@ class LdapLookup:
         attributes = {
             "account": (settings.addresses_attribute, settings.quota_attribute),
             "passwords": (settings.password_attribute,),
+            "entry": (),
             "alias": (settings.targets_attribute,),
         }[kind]
         template = settings.alias_filter if kind == "alias" else settings.account_filter
@@ -176,6 +233,8 @@ class LdapLookup:
             return [Password(label="", stored=Secret(one)) for one in stored]
         if entry is None:
             return None
+        if kind == "entry":
+            return str(entry.dn)
         if kind == "alias":
             targets = _addresses(_texts(entry, settings.targets_attribute))
             return (

@@ -8,11 +8,12 @@ common one costs no task, a question is answered with the value, or with a corou
 
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
 from pymta.directory.nouns import Account, Alias, Domain, Password
+from pymta.mail.secret import Secret
 
-__all__ = ["Answered", "Lookup", "NotKnownYet", "settled"]
+__all__ = ["Answered", "AsksPasswords", "Lookup", "NotKnownYet", "asks_passwords", "settled"]
 
 T = TypeVar("T")
 
@@ -46,6 +47,27 @@ class Lookup(Protocol):
 
     def passwords(self, account: str) -> Sequence[Password]:
         """The passwords of an account: its own first, then those for applications. Empty where there is none."""
+
+
+@runtime_checkable
+class AsksPasswords(Protocol):
+    """A source that may know whether a password is right without telling what is stored."""
+
+    verifies_passwords: bool
+    """Whether it is to be asked: then it tells no stored ones."""
+
+    async def is_password(self, account: str | None, password: Secret) -> bool:
+        """
+        Whether that is the password of the account of that canonical name; for None no, after as long a way.
+
+        Raises:
+            TemporaryFailure: The source does not answer.
+        """
+
+
+def asks_passwords(lookup: Lookup) -> AsksPasswords | None:
+    """The source, where it is to be asked about passwords; None where it tells what is stored."""
+    return lookup if isinstance(lookup, AsksPasswords) and lookup.verifies_passwords else None
 
 
 async def settled(answer: Answered[T]) -> T:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -79,10 +79,21 @@ class LdapSettings(Section, frozen=True, kw_only=True):
     targets_attribute: Annotated[
         str, Option("Of an alias: the addresses that it stands for.", reader="directory.ldap")
     ] = "rfc822MailMember"
+    verify: Annotated[
+        Literal["hash", "bind"],
+        Option(
+            'How a password is found to be right. "hash": stored ones are read and compared here. "bind": the server is asked, by '
+            "a bind as the account's entry, so that nobody need be allowed to read any, and its own rules (locked, ended) hold; "
+            "SCRAM is not offered then.",
+            reader="directory.ldap",
+            rfc="4513 §5.1.3",
+            precedent="Dovecot auth_bind",
+        ),
+    ] = "hash"
     password_attribute: Annotated[
         str,
         Option(
-            "Of an account: stored passwords, which we must be allowed to read. Empty for no logins.",
+            'Of an account: stored passwords, which we must be allowed to read. Empty for no logins. Not with verify = "bind".',
             reader="directory.ldap",
             rfc="4519 §2.41",
         ),

@@ -4,6 +4,9 @@ import ssl
 import stat
 from pathlib import Path
 
+import pytest
+
+from pymta.app import first_start
 from pymta.app.first_start import ACCOUNT, prepare
 from pymta.auth.schemes import verify
 from pymta.cli.serve import banner
@@ -26,6 +29,16 @@ def test_a_certificate_and_an_account_are_made_once(tmp_path: Path) -> None:
     assert 0o700 == stat.S_IMODE((tmp_path / "data").stat().st_mode)
     assert prepare(loaded.settings) is None
     assert files == {path: path.read_bytes() for path in files}
+
+
+def test_a_password_is_never_taken_for_an_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`swaks --auth-password -x` asks for an option that nobody has; one password in 64 began like that."""
+    drawn = iter(["-first", "--second", "third-"])
+    monkeypatch.setattr(first_start.secrets, "token_urlsafe", lambda octets: next(drawn))
+    made = prepare(load_default(tmp_path).settings)
+
+    assert made is not None
+    assert "third-" == made.password
 
 
 def test_the_certificate_is_for_this_host(tmp_path: Path) -> None:

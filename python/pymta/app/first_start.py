@@ -49,7 +49,7 @@ def prepare(settings: Settings) -> FirstAccount | None:
     try:
         if editor.domains():
             return None
-        password = secrets.token_urlsafe(_PASSWORD_OCTETS)
+        password = _new_password()
         editor.add_domain(DOMAIN)
         editor.add_account(
             ACCOUNT, stored_forms(password, hash_cost(settings.auth), scram=settings.auth.scram)
@@ -57,6 +57,13 @@ def prepare(settings: Settings) -> FirstAccount | None:
         return FirstAccount(ACCOUNT, password)
     finally:
         editor.close()
+
+
+def _new_password() -> str:
+    """One that can be written behind any option of any command: a hyphen in front would make it one itself."""
+    while (password := secrets.token_urlsafe(_PASSWORD_OCTETS)).startswith("-"):
+        continue
+    return password
 
 
 def _make_certificate(certificate_file: Path, key_file: Path, hostname: str) -> None:

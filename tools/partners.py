@@ -28,6 +28,7 @@ PACKAGES = {
     "keymgr": "knot",
     "dovecot": "dovecot-core",
     "lmtp": "dovecot-lmtpd",
+    "lmtpd": "cyrus-common",  # cyrus-imapd and dovecot-imapd exclude each other
     "imap": "dovecot-imapd",
     "maildrop": "maildrop",
     "mutt": "mutt",
@@ -46,7 +47,14 @@ PERL_MODULES = {"Net::SSLeay": "libnet-ssleay-perl"}  # swaks, for TLS
 INCLUDES = {"ldap.h": "libldap2-dev", "sasl/sasl.h": "libsasl2-dev"}
 POLICY_RC_D = Path("/usr/sbin/policy-rc.d")
 SEARCHED = os.pathsep.join(
-    [os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/lib/dovecot"]
+    [
+        os.environ.get("PATH", ""),
+        "/usr/local/sbin",
+        "/usr/sbin",
+        "/sbin",
+        "/usr/lib/dovecot",
+        "/usr/lib/cyrus/bin",
+    ]
 )
 
 

@@ -2,6 +2,7 @@
 LMTP both ways (RFC 2033): another server delivers into us, we deliver into another mail store.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from tests.e2e.wire import Wire
 from tests.partners.accounts import Accounts
+from tests.partners.cyrus import Cyrus
 from tests.partners.dovecot import Dovecot
 from tests.partners.postfix import Postfix
 from tests.partners.pymta import Pymta, next_hop
@@ -90,6 +92,38 @@ def test_we_deliver_into_dovecot(start_pymta: Callable[..., Pymta]) -> None:
         dovecot.wait_messages(BOB)
         server.wait_event("attempt", forward_path="nobody@example.test", outcome="failed")
         server.wait_event("done", delivered=2, failed=1)
+
+
+def test_we_deliver_into_cyrus(start_pymta: Callable[..., Pymta]) -> None:
+    """
+    The store that LMTP came from: each recipient has its own outcome, at RCPT and after the content, octets stay as they are.
+    """
+    if os.geteuid() != 0 or not Cyrus.is_installed():
+        pytest.skip("only root may start Cyrus, where there is one")
+    dotted = CONTENT + b".\r\n..dots\r\nlast\r\n"
+    no_field = b"From: author@example.net\r\nno field\r\n\r\nhello\r\n"
+    with Cyrus(ANN, BOB) as cyrus:
+        server = start_pymta(
+            routes=[
+                next_hop(cyrus.port, "example.test", transport="lmtp"),
+                {"domain": "*", "transport": "discard"},
+            ]
+        )
+
+        with server.client() as client:
+            client.sendmail("author@example.net", [ANN, "nobody@example.test", BOB], dotted)
+            server.wait_event("done", delivered=2, failed=1)
+            client.sendmail("author@example.net", [ANN, BOB], no_field)
+            server.wait_event("done", failed=2)
+
+        for address in (ANN, BOB):
+            (message,) = cyrus.wait_messages(address)
+            assert message.startswith(b"Return-Path: <author@example.net>\r\n")
+            assert message.endswith(dotted[dotted.index(b"\r\n\r\n") :])
+        unknown = server.wait_event("attempt", forward_path="nobody@example.test")
+        assert ("failed", "550 5.1.1") == (unknown["outcome"], unknown["reply"][:9])
+        refused = [event["reply"] for event in server.events("attempt", outcome="failed")]
+        assert 2 == sum("invalid header" in reply for reply in refused)
 
 
 def test_a_route_by_name_goes_before_the_directory(

@@ -10,6 +10,7 @@
 //! - Text that is not UTF-8 is kept with replacement characters.
 //! - Lines of one reply may differ in the code as long as its first digit agrees; the last line counts. Where the
 //!   first digits differ, nobody can know what was meant: garbage.
+//! - The enhanced status is that of the first line that has one: Cyrus' lmtpd says it in the last line only.
 
 use pymta_types::{Enhanced, REPLY_TEXT_OCTETS_MAX, Reply};
 
@@ -157,8 +158,7 @@ impl ReplyParser {
     pub(crate) fn reply(&self, parsed: Parsed) -> Reply {
         let enhanced = self
             .lines(parsed)
-            .next()
-            .and_then(|line| split_enhanced(line, parsed.code))
+            .find_map(|line| split_enhanced(line, parsed.code))
             .map(|(enhanced, _)| enhanced);
         let mut text = String::new();
         for (number, line) in self.lines(parsed).enumerate() {
@@ -241,6 +241,12 @@ mod tests {
                 550,
                 Some(Enhanced(5, 7, 1)),
                 "no\nreally",
+            ),
+            (
+                "550-Mailbox unknown.\r\n550 5.1.1 User unknown\r\n",
+                550,
+                Some(Enhanced(5, 1, 1)),
+                "Mailbox unknown.\nUser unknown",
             ),
             ("550 4.7.1 contradicts\r\n", 550, None, "4.7.1 contradicts"),
             ("550-no\r\n554 really\r\n", 554, None, "no\nreally"),

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, Literal, cast
 
 from pymta._core import ContentWriter, Envelope, IncomingMessage, MessageEvent, Reply, Spool, SpoolError
+from pymta.accept.gathering import Gathering
 from pymta.config.settings.limits import LimitsSettings
 from pymta.mail.injection import Injection, Redistribution
 from pymta.mail.verdict import Verdict
@@ -87,7 +88,7 @@ class Intake:
         self._loop = asyncio.get_running_loop()
         self._pending: dict[int, _Pending] = {}
         self._late_count = 0
-        self._gathering = False
+        self._gathering = Gathering(spool)
         self._injecting: dict[int, asyncio.Future[str]] = {}
 
     @property
@@ -196,27 +197,12 @@ class Intake:
             lmtp=view.listener.role == "lmtp",
         )
         held = is_held or action == "hold"
-        self._gather()
+        self._gathering.expect()
         token = message.commit(
             now_ms, due_ms=None if held else now_ms, annotations=conversation.policy.annotate(view, seen)
         )
         self._pending[token] = _Pending(conversation, message, began_s, held)
         conversation.committing(token)
-
-    def _gather(self) -> None:
-        """
-        Let the messages that end in this turn of the loop share one sync.
-
-        Else the first of them would start one of its own, and twice as many syncs cost much of a message's processor time.
-        """
-        if not self._gathering:
-            self._gathering = True
-            self._spool.gather()
-            self._loop.call_soon(self._write_gathered)
-
-    def _write_gathered(self) -> None:
-        self._gathering = False
-        self._spool.write_gathered()
 
     def _discard(
         self, conversation: "Conversation", message: IncomingMessage, verdict: Verdict | None, began_s: float

@@ -14,6 +14,7 @@ process writes here: the server, or the supervisor of several workers.
 import datetime
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,7 @@ from pymta.tls.self_made import write_self_made
 
 __all__ = ["Attempts", "Store", "write_private"]
 
+_REMEMBERED_MAX: Final = 256
 _SELF_MADE_DAYS: Final = 825
 _SELF_MADE_LEFT_DAYS_MIN: Final = 60
 
@@ -69,12 +71,11 @@ class Store:
             )
 
     def _is_self_made_usable(self) -> bool:
-        try:
-            certificate = x509.load_pem_x509_certificate(self.self_made_file.read_bytes())
-        except (OSError, ValueError):
+        certificate = _whole(self.self_made_file, self.self_made_key_file)
+        if certificate is None:
             return False
         left = certificate.not_valid_after_utc - datetime.datetime.now(datetime.UTC)
-        return self.self_made_key_file.exists() and left > datetime.timedelta(days=_SELF_MADE_LEFT_DAYS_MIN)
+        return left > datetime.timedelta(days=_SELF_MADE_LEFT_DAYS_MIN)
 
     # ---- certificates
 
@@ -83,11 +84,9 @@ class Store:
         return self.folder / f"{name}.pem"
 
     def certificate(self, name: str) -> x509.Certificate | None:
-        """The certificate for *name*; None where there is none that can be read."""
-        try:
-            return x509.load_pem_x509_certificate(self.certificate_file(name).read_bytes())
-        except (OSError, ValueError):
-            return None
+        """The certificate for *name*; None where there is none that can be shown: then another one is asked for."""
+        file = self.certificate_file(name)
+        return _whole(file, file)
 
     def put_certificate(self, name: str, key_and_chain: bytes) -> None:
         """Keep a certificate with its key, in the place of an earlier one."""
@@ -125,6 +124,26 @@ class Store:
     def put_attempts(self, attempts: dict[str, Attempts]) -> None:
         """Keep them."""
         write_private(self._attempts_file, msgspec.json.format(msgspec.json.encode(attempts), indent=2))
+
+
+def _whole(file: Path, key_file: Path) -> x509.Certificate | None:
+    """The certificate in *file*, where its key is in *key_file*; None where a handshake with them would fail."""
+    try:
+        seen = (file.stat(), key_file.stat())
+    except OSError:
+        return None
+    return _read_whole(file, key_file, tuple((one.st_ino, one.st_size, one.st_mtime_ns) for one in seen))
+
+
+@lru_cache(maxsize=_REMEMBERED_MAX)
+def _read_whole(file: Path, key_file: Path, seen: object) -> x509.Certificate | None:
+    """Remembered until a file is another than the one *seen*: it is asked for once a minute and at each scrape."""
+    try:
+        certificate = x509.load_pem_x509_certificate(file.read_bytes())
+        key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
+    except (OSError, ValueError, TypeError):
+        return None
+    return certificate if certificate.public_key() == key.public_key() else None
 
 
 def private_octets(key: ec.EllipticCurvePrivateKey) -> bytes:

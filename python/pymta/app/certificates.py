@@ -17,11 +17,8 @@ def certificates_of(listener: ListenerSettings, settings: Settings) -> tuple[Cer
     those of [[certificates]]. Where ACME has to stand in for the listener's own and has not yet, it is one of our own making.
     """
     store = Store(settings.acme_folder)
-    issued = {
-        str(name): file
-        for name in settings.acme.names
-        if (file := store.certificate_file(str(name))).exists()
-    }
+    names = map(str, settings.acme.names)
+    issued = {name: store.certificate_file(name) for name in names if store.certificate(name) is not None}
     if listener.certificate_file is not None:
         own = CertificateFiles(listener.certificate_file, listener.key_file or listener.certificate_file)
     else:

@@ -30,7 +30,7 @@ def expecting(start_pymta: Callable[..., Pymta], request: pytest.FixtureRequest)
             "agree_to_terms": True,
             "challenge": "tls-alpn-01",
         },
-        limits={"tls_handshake_s_max": 2},
+        limits={"tls_handshake_s_max": 1},
         server={"workers": getattr(request, "param", 1)},
         trouble_expected=True,
     )

@@ -176,9 +176,17 @@ def test_make_run_ends_with_ctrl_c_and_leaves_only_its_data(running: Newcomer) -
     running.interrupt()
     wait_until(lambda: not any(map(is_listening, running.ports.values())), "the ports are free")
 
-    assert {"directory.db", "login.key", "mail", "sink", "spool", "srs.key", "tls", "vacation.db"} == {
-        path.name for path in (running.folder / ".run").iterdir()
-    }
+    assert {
+        "directory.db",
+        "login.key",
+        "mail",
+        "sink",
+        "spool",
+        "srs.key",
+        "submitted.db",
+        "tls",
+        "vacation.db",
+    } == {path.name for path in (running.folder / ".run").iterdir()}
 
 
 def test_make_test_runs_the_tests_of_both_halves(newcomer: Newcomer) -> None:

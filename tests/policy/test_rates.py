@@ -4,7 +4,7 @@ import pytest
 
 from pymta.config.settings.submission import SubmissionSettings
 from pymta.mail.verdict import Verdict
-from pymta.policy.checks.rates import ACCOUNTS_MAX, Burst, Rates
+from pymta.policy.checks.rates import ACCOUNTS_MAX, Burst, DaySlice, Rates
 from pymta.testing import FakeClock
 
 A = "a@x.example"
@@ -81,3 +81,27 @@ def test_memory_is_bounded(rates: Rates) -> None:
         rates.take(f"{n}@x.example", 1)
 
     assert ACCOUNTS_MAX == len(rates._accounts)
+
+
+def test_rates_go_on_from_what_others_counted(rates: Rates, clock: FakeClock) -> None:
+    """
+    Slices of before and of now; those that are a day old, or of a clock that was ahead, are none.
+    """
+    now = rates.first_slice() + 23
+    rates.restore(
+        [DaySlice(n, A, 3, 3) for n in (now - 24, now - 23, now - 1, now)] + [DaySlice(now + 1, A, 99, 99)]
+    )
+    taken: list[DaySlice] = []
+    rates.on_taken = taken.append
+
+    assert rates.take(A, 1) is None
+    assert isinstance(rates.take(A, 1), Verdict)
+    assert [DaySlice(now, A, 1, 1)] == taken
+    clock.advance(3600)
+    assert rates.at_mail(A) is None
+    for _ in range(3):
+        rates.count_along(A, 1)
+    assert rates.at_mail(A) is not None
+    assert 1 == len(taken)
+    clock.advance(24 * HOUR_S)
+    assert rates.at_mail(A) is None

@@ -2,6 +2,8 @@
 Accounts before several workers: one directory, and one count of failed logins and of what is submitted.
 """
 
+import os
+import signal
 import smtplib
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +16,7 @@ from pymta.directory.editor import DirectoryEditor
 from tests.partners.pymta import Pymta, next_hop
 from tests.partners.smtp_tools import Sink
 from tests.partners.waiting import wait_until
+from tests.workers.test_deaths import wait_running, workers_of
 
 ALICE, PASSWORD = "alice@example.test", "correct horse"
 CHEAP = HashCost(memory_kib=1024, passes=1, scram_iterations=4096)
@@ -82,3 +85,34 @@ def test_what_an_account_submits_is_counted_over_all_workers(server: Pymta, sink
     assert {250, 450} == set(replies)
     # Several workers may each accept one before they hear of each other.
     assert MESSAGES_MAX <= accepted <= MESSAGES_MAX + 3
+
+
+def submit_until_refused(server: Pymta) -> int:
+    """How many messages of Alice's are taken."""
+    for count in range(10 * MESSAGES_MAX):
+        with server.client() as client:
+            client.login(ALICE, PASSWORD)
+            if 450 == client.mail(ALICE)[0]:
+                return count
+            client.rcpt("b@example.org")
+            assert 250 == client.data(b"Subject: x\r\n\r\nx\r\n")[0]
+    raise AssertionError("never refused")
+
+
+def test_a_day_goes_on_after_a_restart_of_all_workers_and_after_their_death(server: Pymta) -> None:
+    wait_until(lambda: 235 == log_in(server, PASSWORD) or None, "the account is there")
+    assert MESSAGES_MAX <= submit_until_refused(server) <= MESSAGES_MAX + 3
+
+    server.restart()
+    assert {450} == {submitted_code(server) for _ in range(8)}
+    for pid in workers_of(server):
+        os.kill(pid, signal.SIGKILL)
+    wait_running(server)
+    assert {450} == {submitted_code(server) for _ in range(8)}
+
+
+def submitted_code(server: Pymta) -> int:
+    """What MAIL is answered."""
+    with server.client() as client:
+        client.login(ALICE, PASSWORD)
+        return client.mail(ALICE)[0]

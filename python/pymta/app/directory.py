@@ -4,7 +4,6 @@ The directory that the settings mean.
 
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 
 from pymta.config.settings import Settings
 from pymta.directory import Directory, Lookup, TableLookup, settled
@@ -76,7 +75,7 @@ def open_login_secret(settings: Settings) -> bytes:
         ConfigError: It cannot be read or made.
     """
     try:
-        return load_secret(Path(settings.server.data_folder) / "login.key")
+        return load_secret(settings.login_secret_file)
     except OSError as error:
         raise ConfigError(str(error), option="server.data_folder") from error
 

@@ -15,7 +15,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymta._core import Spool
 from pymta.accept.descriptors import Descriptors
@@ -60,6 +60,9 @@ from pymta.runtime.clock import Clock, Steps, SystemClock
 from pymta.spool import shards
 from pymta.tls.challenge import TlsChallenges
 from pymta.tls.server import ServerTls
+
+if TYPE_CHECKING:
+    from pymta.app.submitted import SubmittedKeeper
 
 __all__ = ["Server"]
 
@@ -118,6 +121,7 @@ class Server:
         self._admission = Admission(board)
         self._tls: dict[str, ServerTls] = {}
         self.listeners: list[Listener] = []
+        self._submitted: SubmittedKeeper | None = None
         self.stopping = False
         self._started = False
 
@@ -307,6 +311,12 @@ class Server:
         )
 
     def _submission(self, settings: Settings, directory: Directory) -> Submission:
+        if self._submitted is None:
+            from pymta.app.submitted import SubmittedKeeper  # a library of megabytes
+
+            self._submitted = SubmittedKeeper(
+                settings.submitted_file, self.rates, on_trouble=self.log.trouble
+            )
         return Submission(
             settings.submission,
             directory,
@@ -502,6 +512,8 @@ class Server:
         self._loop.remove_reader(self.local.maildir.wake_fd)
         self.local.close()
         await self.verifier.aclose()
+        if self._submitted is not None:
+            await self._submitted.aclose()
         self._loop.remove_reader(self.spool.wake_fd)
         self.spool.close()
         self.log.emit(Admin(action="stop"))

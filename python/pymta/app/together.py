@@ -62,4 +62,4 @@ class SharedRates(Rates):
     def told(self, what: str, arguments: tuple[Any, ...]) -> None:
         """What another one has counted."""
         if what == "submitted":
-            super().take(*arguments)
+            self.count_along(*arguments)

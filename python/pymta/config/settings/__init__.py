@@ -144,6 +144,16 @@ class Settings(Section, frozen=True, kw_only=True):
         return Path(self.server.data_folder) / "vacation.db"
 
     @property
+    def submitted_file(self) -> Path:
+        """Where it is kept what accounts have submitted today."""
+        return Path(self.server.data_folder) / "submitted.db"
+
+    @property
+    def login_secret_file(self) -> Path:
+        """Where the secret is kept that makes up what SCRAM shows of unknown accounts."""
+        return Path(self.server.data_folder) / "login.key"
+
+    @property
     def srs_secret_file(self) -> Path:
         """Where the secret of SRS is kept."""
         return self.forwarding.srs_secret_file or Path(self.server.data_folder) / "srs.key"

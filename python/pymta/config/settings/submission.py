@@ -34,14 +34,15 @@ class SubmissionSettings(Section, frozen=True, kw_only=True):
         CountOrNone,
         Option(
             "Messages of one account within 24 hours; more get 450 4.7.1 at MAIL. 0 for no limit. All workers count "
-            "together, from the start.",
+            "together, and a restart forgets nothing.",
             reader="policy.checks.rates",
         ),
     ] = 1_000
     recipients_per_day_max: Annotated[
         CountOrNone,
         Option(
-            "Recipients of one account within 24 hours; more get 450 4.7.1 at RCPT. 0 for no limit.",
+            "Recipients of one account within 24 hours; more get 450 4.7.1 at RCPT. 0 for no limit. Counted as messages "
+            "are.",
             reader="policy.checks.rates",
             precedent="Gmail has 2 000 for paying customers",
         ),

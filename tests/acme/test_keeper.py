@@ -4,7 +4,9 @@ When the authority is asked: what is due, once, after a failure later and later,
 
 import asyncio
 import datetime
+import re
 import stat
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -19,7 +21,8 @@ from pymta.acme.outcome import NotIssued, Renewal
 from pymta.acme.responder import Responder
 from pymta.acme.store import Attempts, Store
 from pymta.config.load import load_text
-from pymta.config.settings import Settings
+from pymta.config.settings import AcmeSettings, Settings
+from pymta.mail.errors import ConfigError
 from pymta.observe.events import Admin, Event, Trouble
 from pymta.observe.log import Log
 from pymta.observe.metrics import Counts
@@ -284,3 +287,17 @@ async def test_addresses_that_wait_for_a_restart_are_not_tried(world: World) -> 
 
     assert "needs a restart" in failed.problem
     assert [] == world.asked
+
+
+def test_without_the_library_a_start_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load_text(TEXT, base=tmp_path).settings
+    for name in ("acme", "pymta.acme.issuer", "pymta.acme.network"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setitem(sys.modules, "acme", None)
+
+    with pytest.raises(ConfigError, match=re.escape('pip install "pymta-server[acme]"')):
+        make_ready(settings)
+    without = msgspec.structs.replace(settings, acme=AcmeSettings())
+    make_ready(without)

@@ -10,7 +10,7 @@ Mail does not know of it: until there is a certificate the doors show the one of
 
 import asyncio
 import datetime
-import importlib.util
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -48,8 +48,15 @@ def check_installed(settings: Settings) -> None:
     Raises:
         ConfigError: It is not.
     """
-    if settings.acme.names and importlib.util.find_spec("acme") is None:
-        raise ConfigError('needs the library acme: pip install "pymta-server[acme]"', option="acme.names")
+    if not settings.acme.names:
+        return
+    try:
+        # Now, and not when it is needed first: that may be after an upgrade of what is installed, and as another user.
+        importlib.import_module("pymta.acme.issuer")
+    except ImportError as error:
+        raise ConfigError(
+            f'needs the library acme: pip install "pymta-server[acme]" ({error})', option="acme.names"
+        ) from None
 
 
 def make_ready(settings: Settings) -> None:

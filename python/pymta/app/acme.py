@@ -35,7 +35,7 @@ def make_keeper(
     )
 
     def issue(name: str, settings: Settings, say: Callable[[str, str], None]) -> bytes:
-        from pymta.acme.issuer import issue  # an extra, and much to import for once in two months
+        from pymta.acme.issuer import issue  # an extra, which `make_ready` has found
 
         return issue(name, settings.acme, Store(folder), user_agent=f"pymta/{version}", say=say)
 

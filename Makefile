@@ -99,6 +99,10 @@ bench-quick: partners develop floor peers ## The same with few messages: a look,
 instructions: partners develop ## How many instructions a message costs, against its limit (needs valgrind)
 	$(BIN)/python -m bench.instructions
 
+.PHONY: boundary
+boundary: partners develop ## What crosses between Python and Rust for a message, against its budget
+	$(BIN)/python -m bench.boundary
+
 .PHONY: peers
 peers: venv ## Fetch the servers that the bench compares with and that are not installed
 	@$(BIN)/python tools/bench_peers.py .peers

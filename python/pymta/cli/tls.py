@@ -42,8 +42,8 @@ def command(config: Path | None, no_config: bool, data: Path | None, as_json: bo
     """
     List the certificates that clients are shown, and when they end.
 
-    Reads the files that the configuration names, and those that ACME has brought. Exit code 1 where one has ended or cannot
-    be used.
+    Reads the files that the configuration names, and those that ACME has brought. Exit code 1 where one has ended, cannot
+    be used or is not there yet.
     """
     rows = list(_rows(place.find(config, no_config, data).settings))
     if as_json:
@@ -69,7 +69,7 @@ def command(config: Path | None, no_config: bool, data: Path | None, as_json: bo
         click.echo("no listener has TLS")
     bad = sum(row.days_left < 0 for row in rows)
     if bad:
-        raise click.ClickException(f"{counted(bad, 'certificate')} ended or not usable")
+        raise click.ClickException(f"{counted(bad, 'certificate')} ended, not usable or not there yet")
 
 
 def _rows(settings: Settings) -> Iterator[_Row]:
@@ -79,21 +79,24 @@ def _rows(settings: Settings) -> Iterator[_Row]:
     store = Store(settings.acme_folder)
     attempts = store.attempts()
     by_acme = {store.certificate_file(str(name)): str(name) for name in settings.acme.names}
-    shown_to: dict[Path, list[str]] = {}
+    asked_for: dict[Path, bool] = {}
+    else_at: dict[Path, list[str]] = {}
     for listener in settings.listeners:
         if listener.tls == "none":
             continue
-        for index, files in enumerate(certificates_of(listener, settings)):
-            whom = "who asks for its name" if index else f"everybody else at {listener.name}"
-            shown_to.setdefault(files.certificate_file, []).append(whom)
-    for file in by_acme:
-        shown_to.setdefault(file, ["nobody yet"])
-    for file, users in shown_to.items():
+        own, *more = (files.certificate_file for files in certificates_of(listener, settings))
+        asked_for.setdefault(own, False)
+        else_at.setdefault(own, []).append(listener.name)
+        asked_for.update(dict.fromkeys(more, True))
+    for file in (*asked_for, *(file for file in by_acme if file not in asked_for)):
+        whom = ["who asks for its name"] if asked_for.get(file) else []
+        whom += [f"everybody else at {', '.join(else_at[file])}"] if file in else_at else []
+        users = "; ".join(whom) or "nobody yet"
         name = by_acme.get(file, "")
         kept = attempts.get(name)
         failed = kept is not None and kept.failures
         problem = f"{kept.problem} ({counted(kept.failures, 'failure')})" if kept and failed else ""
-        yield _row(file, ", ".join(dict.fromkeys(users)), name, problem, settings)
+        yield _row(file, users, name, problem, settings)
 
 
 def _row(file: Path, users: str, name: str, problem: str, settings: Settings) -> _Row:

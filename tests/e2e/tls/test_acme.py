@@ -324,7 +324,7 @@ def test_an_operator_can_renew_and_see_what_there_is(
     assert "other.example is none of acme.names" in strange.stderr
     assert 0 == listed.returncode, listed.stderr
     assert NAME in listed.stdout
-    assert "everybody else at relay" in listed.stdout
+    assert "who asks for its name; everybody else at relay" in listed.stdout
     (row,) = json.loads(for_programs.stdout)
     assert [NAME] == row["names"]
     assert row["days_left"] > 80

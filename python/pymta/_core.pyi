@@ -254,8 +254,11 @@ class ServerSession:
         A ContentWriter is used up by it: the one of the MessageEvent has the content. A bytearray (tests) is extended;
         None (a sink) counts the octets and keeps none. MessageEvent.writer is then that bytearray or None.
         """
-    def accept_message(self, text: str) -> None:
-        """To MessageEvent, after its commit returned: `250 2.0.0 text`."""
+    def accept_message(self, text: str, refused: Sequence[tuple[int, Reply]] = ...) -> None:
+        """
+        To MessageEvent, after its commit returned: `250 2.0.0 text`. In LMTP some recipients may hear something else:
+        *refused* has their places in the envelope of the event (RFC 2033 §4.2).
+        """
     def challenge(self, text: bytes) -> None:
         """To AuthEvent or AuthResponseEvent: 334 with *text* in base64."""
     def tls_started(self) -> None:

@@ -33,8 +33,8 @@ def quota(folder: Path, text: str | None, *, age_s: float = 0, over_quota: str =
         ("1000S\n1000 2\n-500 -1\n", 500, False),
         ("1000S\n", 1001, True),  # larger than all of it
         ("", 2000, True),
-        (None, 2000, False),
-        ("1000S\nnonsense\n", 2000, False),
+        (None, 1000, False),
+        ("1000S\nnonsense\n", 1000, False),
         ("1000S\n" + "1 1\n" * 10_000, 0, False),
     ],
 )
@@ -59,3 +59,9 @@ def test_an_old_file_is_not_believed(tmp_path: Path) -> None:
 
 def test_without_a_quota_nothing_is_read(tmp_path: Path) -> None:
     assert quota(tmp_path, "\n1000 1\n").why_full(Account(name="a@x.example"), 10**9) is None
+
+
+def test_what_is_larger_than_the_quota_fits_into_no_mailbox(tmp_path: Path) -> None:
+    """Also where nobody knows what is in it."""
+    assert quota(tmp_path, None).why_full(ALICE, 1000) is None
+    assert "552 5.2.2 mailbox full" == str(quota(tmp_path, None).why_full(ALICE, 1001))

@@ -72,6 +72,67 @@ def test_postfix_delivers_into_us(
     postfix.wait_log(r"to=<nobody@example\.test>.*dsn=5\.1\.1, status=bounced")
 
 
+LARGE = b"Subject: large\r\n\r\n" + b"x" * 70 + b"\r\n" + (b"y" * 70 + b"\r\n") * 300
+
+
+@pytest.mark.parametrize(
+    ("over_quota", "code"),
+    [("refuse", 552), ("defer", 452)],
+)
+def test_who_has_no_room_hears_it_alone(
+    start_pymta: Callable[..., Pymta], accounts: Accounts, over_quota: str, code: int
+) -> None:
+    """
+    RFC 2033 §4.2: the client did not declare a size, so only the end of data tells; the others get the message.
+    """
+    accounts.change(BOB, quota_octets=10_000)
+    server = start_pymta(listeners=[LMTP], mailboxes={"over_quota": over_quota})
+
+    with Wire(server.ports["lmtp"], hello="") as client:
+        assert 250 == client.command("LHLO client.example.net")[0]
+        assert 250 == client.command("MAIL FROM:<author@example.net>")[0]
+        for address in (BOB, ANN, f"bob+detail{ANN[3:]}"):
+            assert 250 == client.command(f"RCPT TO:<{address}>")[0]
+        assert 354 == client.command("DATA")[0]
+        client.send(LARGE + b".\r\n")
+        replies = [client.reply() for _ in range(3)]
+        assert [code, 250, code] == [said[0] for said in replies]
+        assert 250 == client.command("MAIL FROM:<author@example.net>")[0]
+        assert 250 == client.command(f"RCPT TO:<{BOB}>")[0]
+        assert 354 == client.command("DATA")[0]
+        client.send(LARGE + b".\r\n")
+        assert code == client.reply()[0]
+
+    accounts.wait(ANN)
+    server.wait_queue_empty()
+    assert [] == accounts.messages(BOB)
+    refusals = server.wait_events(3, "refuse", stage="message", cause="over quota")
+    assert [BOB, f"bob+detail{ANN[3:]}"] == [event["forward_path"] for event in refusals[:2]]
+    assert 1 == len(server.events("accept"))
+
+
+def test_postfix_bounces_for_whom_there_is_no_room(
+    start_pymta: Callable[..., Pymta], start_postfix: Callable[..., Postfix], accounts: Accounts
+) -> None:
+    accounts.change(BOB, quota_octets=10_000)
+    server = start_pymta(listeners=[LMTP])
+    postfix = start_postfix(
+        Postfix,
+        default_transport=f"lmtp:inet:127.0.0.1:{server.ports['lmtp']}",
+        lmtp_discard_lhlo_keywords="size",
+        lmtp_destination_recipient_limit="10",
+    )
+
+    with Wire(postfix.port) as client:
+        client.envelope(BOB, ANN)
+        assert 250 == client.data(LARGE)[0]
+
+    accounts.wait(ANN)
+    postfix.wait_log(r"to=<ann@example\.test>.*dsn=2\.0\.0, status=sent \(250 2\.0\.0 queued as")
+    postfix.wait_log(r"to=<bob@example\.test>.*dsn=5\.2\.2, status=bounced .*mailbox full.*end of DATA")
+    assert [] == accounts.messages(BOB)
+
+
 def test_we_deliver_into_dovecot(start_pymta: Callable[..., Pymta]) -> None:
     """
     Each recipient has its own outcome: who does not exist there is reported, the others get it.

@@ -109,6 +109,8 @@ class Intake:
             cast(ContentWriter, event.writer), _reported(event.envelope, conversation.view)
         )
         refusal = self._check(message, conversation.door.limits)
+        if refusal is None and conversation.view.listener.role == "lmtp":
+            refusal = conversation.without_full_mailboxes(message)
         if refusal is not None:
             reply, cause = refusal
             conversation.refuse(reply, stage="message", cause=cause)
@@ -225,7 +227,7 @@ class Intake:
                 else "by policy",
             )
         )
-        conversation.session.accept_message("ok")
+        conversation.accept_message("ok")
 
     def forget(self, token: int) -> None:
         """The session that waits for this commit is gone: nobody is to be answered."""
@@ -310,7 +312,7 @@ class Intake:
         )
         if conversation is not None:
             conversation.accepted_count += 1
-            conversation.session.accept_message(f"queued as {spool_id}")
+            conversation.accept_message(f"queued as {spool_id}")
             conversation.committed()
 
     def _not_stored(self, pending: _Pending, error: SpoolError) -> None:

@@ -5,7 +5,7 @@ Each handler ends in one call of the session's `accept`, `refuse` or the like, a
 time. Order and grammar were Rust's affair before we hear of anything; sockets and time are the driver's.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Final, Literal, Protocol, TypeVar, cast
 
 from pymta._core import (
@@ -13,6 +13,7 @@ from pymta._core import (
     AuthResponseEvent,
     DataEvent,
     HelloEvent,
+    IncomingMessage,
     MailEvent,
     MessageEvent,
     QuitEvent,
@@ -26,6 +27,7 @@ from pymta._core import (
 )
 from pymta.accept.door import Door
 from pymta.accept.login import LoginStep, SmtpLogin
+from pymta.accept.room import OVER_QUOTA, without_room
 from pymta.auth.sasl import Channel
 from pymta.config.values import parse_ip
 from pymta.directory import Account, Answered
@@ -41,6 +43,7 @@ Stage = Literal["connect", "hello", "starttls", "auth", "mail", "rcpt", "data", 
 _FULL: Final = Reply(452, "4.3.1", "insufficient storage, try again later")
 _SLOW: Final = Reply(451, "4.3.0", "storage is busy, try again later")
 _ADMISSION: Final = {"full": _FULL, "slow": _SLOW, "broken": _SLOW}
+_NOBODY: Final[Sequence[tuple[int, Reply]]] = ()
 # XCLIENT (Postfix XCLIENT_README): what the front does not know, now or at all.
 _UNAVAILABLE: Final = ("", "[UNAVAILABLE]", "[TEMPUNAVAIL]")
 _NO_ADDRESS: Final = "0.0.0.0"  # noqa: S104 - nothing listens there: it is the address that nobody has
@@ -84,6 +87,7 @@ class Conversation:
         "_login",
         "_pending_commit",
         "_waiter",
+        "_without_room",
         "accepted_count",
         "door",
         "end",
@@ -103,6 +107,7 @@ class Conversation:
         self._login: SmtpLogin | None = None
         self._declared_octets = 0
         self._pending_commit: int | None = None
+        self._without_room: Sequence[tuple[int, Reply]] = _NOBODY
         self.accepted_count = 0
         self.refused_count = 0
         self.end: Literal["quit", "violations", "refused"] = "refused"
@@ -318,6 +323,36 @@ class Conversation:
     def decide(self, answer: Any, then: Callable[[Verdict | None], None]) -> None:
         """Go on with *then* when the answer is there."""
         self._decide(answer, then)
+
+    def without_full_mailboxes(self, message: IncomingMessage) -> tuple[Reply, str] | None:
+        """
+        Take off the message, in LMTP, whoever has no room for it: its size is known only now (RFC 2033 §4.2).
+
+        Returns:
+            The reply and its cause where nobody is left.
+        """
+        envelope = message.envelope
+        self._without_room = without_room(self.door, envelope, message.size_octets)
+        if not self._without_room:
+            return None
+        places = {place for place, _ in self._without_room}
+        left = [one for place, one in enumerate(envelope.recipients) if place not in places]
+        if not left:
+            return self._without_room[0][1], OVER_QUOTA
+        message.envelope = envelope.with_recipients(left)
+        return None
+
+    def accept_message(self, text: str) -> None:
+        """The message is taken, but for those whom it does not fit."""
+        refused, self._without_room = self._without_room, _NOBODY
+        if not refused:
+            self.session.accept_message(text)
+            return
+        envelope = self.view.envelope
+        for place, reply in refused:
+            forward_path = envelope.forward_path_text(place)
+            self.refused(reply, stage="message", cause=OVER_QUOTA, forward_path=forward_path)
+        self.session.accept_message(text, refused)
 
     def committing(self, token: int) -> None:
         """The message is on its way to the disk."""

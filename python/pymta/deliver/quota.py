@@ -48,6 +48,8 @@ class MailboxQuota:
         quota = account.quota_octets
         if quota is None:
             return None
+        if size_octets > quota:  # however empty it is
+            return FULL[self._settings.over_quota]
         used = self._used_octets(self._folder / account.mail_folder / _FILE)
         if used is None or used + max(size_octets, 1) <= quota:
             return None

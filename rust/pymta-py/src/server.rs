@@ -304,8 +304,13 @@ impl PyServerSession {
         self.0.accept_content(Sink::of(writer)?).or_py_err()
     }
 
-    fn accept_message(&mut self, text: &str) -> PyResult<()> {
-        self.0.accept_message(text).or_py_err()
+    #[pyo3(signature = (text, refused=Vec::new()))]
+    fn accept_message(&mut self, text: &str, refused: Vec<(usize, PyRef<'_, PyReply>)>) -> PyResult<()> {
+        let refused: Vec<_> = refused
+            .iter()
+            .map(|(place, reply)| (*place, reply.0.clone()))
+            .collect();
+        self.0.accept_message_but(text, &refused).or_py_err()
     }
 
     fn challenge(&mut self, text: &[u8]) -> PyResult<()> {

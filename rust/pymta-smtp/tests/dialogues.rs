@@ -8,7 +8,8 @@
 //! C! text              the client sends exactly this
 //! S: text              the next reply begins so; `?` stands for one octet, `*` for any; of a reply of several lines
 //!                      those that are not named are skipped up to its last line
-//! > refuse REPLY       the next question is answered so and not with yes; also: accept, challenge TEXT, stop REPLY
+//! > refuse REPLY       the next question is answered so and not with yes; also: accept, challenge TEXT, stop REPLY,
+//!                      but N REPLY (the message is accepted but for its recipient N, from 0)
 //! = message FROM TO,TO : content
 //! = violations KIND…   all so far
 //! = closed | open
@@ -200,6 +201,10 @@ fn answer_of(rest: &str, at: &str) -> Answer {
     match rest.split_once(' ').unwrap_or((rest, "")) {
         ("accept", _) => Answer::Accept,
         ("refuse", text) => Answer::Refuse(reply(text)),
+        ("but", rest) => {
+            let (place, text) = rest.split_once(' ').unwrap();
+            Answer::AcceptBut(place.parse().unwrap(), reply(text))
+        }
         ("challenge", text) => Answer::Challenge(unescaped(text)),
         ("stop", text) => Answer::ShutDown(reply(text)),
         _ => panic!("{at}: {rest:?} is no answer"),

@@ -16,7 +16,7 @@ from pymta.policy.checks.noted import noted
 from pymta.policy.checks.relay import RelayDomains, login_needed, needs_login, relay_check
 from pymta.policy.session import Session
 
-__all__ = ["recipient_check"]
+__all__ = ["recipient_check", "why_no_room"]
 
 _REFUSED: Final = {
     "unknown": Verdict("refuse", Reply(550, "5.1.1", "no such address here"), "not in the directory"),
@@ -87,10 +87,8 @@ def _judged(
     return noted(session, "recipient_check", _REFUSED[status], about=forward_path)
 
 
-def _room(
-    session: Session, forward_path: Address, resolution: Resolution, why_full: WhyFull
-) -> Verdict | None:
-    """Of a group, one who has room is enough: the others' outcome is told when it is known."""
+def why_no_room(resolution: Resolution, why_full: WhyFull) -> Reply | None:
+    """What is said where nobody has room. Of a group, one is enough: the others' outcome is told when it is known."""
     if resolution.forwards:
         return None
     reply = None
@@ -98,6 +96,13 @@ def _room(
         reply = why_full(delivery.account)
         if reply is None:
             return None
+    return reply
+
+
+def _room(
+    session: Session, forward_path: Address, resolution: Resolution, why_full: WhyFull
+) -> Verdict | None:
+    reply = why_no_room(resolution, why_full)
     if reply is None:
         return None
     action: Literal["defer", "refuse"] = "defer" if reply.is_temporary else "refuse"

@@ -169,15 +169,28 @@ impl<W: ContentSink> Session<W> {
     /// # Errors
     /// [`Misuse`] where that was not asked.
     pub fn accept_message(&mut self, text: &str) -> Result<(), Misuse> {
-        if !matches!(self.asked, Some(Asked::Message)) {
+        self.accept_message_but(text, &[])
+    }
+
+    /// The same in LMTP for those of its recipients whose place in the envelope is not among `refused`; each of these
+    /// hears its own negative reply (RFC 2033 §4.2).
+    ///
+    /// # Errors
+    /// [`Misuse`] where that was not asked, where a reply is positive, and outside LMTP.
+    pub fn accept_message_but(&mut self, text: &str, refused: &[(usize, Reply)]) -> Result<(), Misuse> {
+        let one_for_all = !self.settings.offer.lmtp && !refused.is_empty();
+        let is_asked = matches!(self.asked, Some(Asked::Message));
+        if !is_asked || one_for_all || refused.iter().any(|(_, reply)| reply.code() < 400) {
             return Err(self.misuse("accept_message"));
         }
         self.counts.idle_commands = 0;
         self.counts.refusals = 0;
         let is_plain =
             text.len() <= PLAIN_TEXT_OCTETS_MAX && text.bytes().all(|o| (b' '..=b'~').contains(&o));
-        for _ in 0..self.replies_per_message(&self.envelope()) {
-            if is_plain {
+        for index in 0..self.replies_per_message(&self.envelope()) {
+            if let Some((_, reply)) = refused.iter().find(|(place, _)| *place == index) {
+                reply.write_to(&mut self.out, true);
+            } else if is_plain {
                 for piece in [said::TAKEN.as_bytes(), text.as_bytes(), b"\r\n"] {
                     self.out.extend_from_slice(piece);
                 }

@@ -20,6 +20,7 @@ pub struct Taken {
 pub enum Answer {
     Accept,
     Refuse(Reply),
+    AcceptBut(usize, Reply),
     Challenge(Vec<u8>),
     ShutDown(Reply),
 }
@@ -123,7 +124,9 @@ impl Behind {
             return; // Quit, or the end of an AUTH exchange
         }
         let session = &mut self.session;
+        let mut refused = Vec::new();
         match self.answers.pop_front() {
+            Some(Answer::AcceptBut(place, reply)) => refused.push((place, reply)),
             Some(Answer::Refuse(reply)) => return session.refuse(&reply).unwrap(),
             Some(Answer::Challenge(text)) if matches!(event, Event::Auth { .. } | Event::AuthResponse(_)) => {
                 return session.challenge(&text).unwrap();
@@ -138,7 +141,7 @@ impl Behind {
                     envelope,
                     content: writer,
                 });
-                session.accept_message("taken").unwrap();
+                session.accept_message_but("taken", &refused).unwrap();
             }
             Event::StartTls => {
                 session.accept().unwrap();

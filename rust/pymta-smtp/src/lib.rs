@@ -4,11 +4,14 @@
 //! learned and what is to be sent. Time limits and the choice of what to accept are the caller's.
 //!
 //! `line` alone knows what ends a line; `command`, `path`, `param` and `xtext` are the grammar; `data` and `content`
-//! are what happens to a message's octets; `server` and `client` are the two sides.
+//! are what happens to a message's octets; `server` and `client` are the two sides. Framing, base64 and dot-stuffing are
+//! those of POP3 as well (`pymta-pop3`).
 
 pub mod base64;
 pub mod client;
 pub mod convert;
+pub mod input;
+pub mod line;
 pub mod proxy;
 pub mod server;
 pub mod stuff;
@@ -17,7 +20,6 @@ pub mod xtext;
 mod command;
 mod content;
 mod data;
-mod line;
 mod misuse;
 mod param;
 mod path;

@@ -8,9 +8,9 @@ use memchr::memchr;
 /// Carriage return.
 pub(crate) const CR: u8 = b'\r';
 /// Line feed.
-pub(crate) const LF: u8 = b'\n';
+pub const LF: u8 = b'\n';
 /// The one ending.
-pub(crate) const CRLF: &[u8; 2] = b"\r\n";
+pub const CRLF: &[u8; 2] = b"\r\n";
 
 /// Whether `second`, right after `first`, leaves a CR without its LF or an LF without its CR.
 ///
@@ -22,7 +22,7 @@ fn unpaired(first: u8, second: u8) -> bool {
 
 /// What was found at the start of what a peer sent as commands.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum CommandLine {
+pub enum CommandLine {
     /// A line of so many octets, its CRLF included. It may hold a stray CR: `command` refuses that.
     Whole(usize),
     /// A line feed without its carriage return after so many octets. The peer's lines are not ours.
@@ -34,7 +34,7 @@ pub(crate) enum CommandLine {
 }
 
 /// Looks for the end of the command line that starts `octets`; it may have `octets_max` octets with its CRLF.
-pub(crate) fn command_line(octets: &[u8], octets_max: usize) -> CommandLine {
+pub fn command_line(octets: &[u8], octets_max: usize) -> CommandLine {
     let window = &octets[..octets.len().min(octets_max)];
     match memchr(LF, window) {
         Some(end) if end > 0 && !unpaired(window[end - 1], LF) => CommandLine::Whole(end + 1),
@@ -45,7 +45,7 @@ pub(crate) fn command_line(octets: &[u8], octets_max: usize) -> CommandLine {
 }
 
 /// Where the line that is being skipped ends: the octet after its CRLF. `before` is the octet before `octets`.
-pub(crate) fn end_of_skipped(before: u8, octets: &[u8]) -> Option<usize> {
+pub fn end_of_skipped(before: u8, octets: &[u8]) -> Option<usize> {
     let mut from = 0;
     while let Some(found) = memchr(LF, &octets[from..]) {
         let at = from + found;

@@ -9,7 +9,6 @@
 
 mod answer;
 mod event;
-mod input;
 mod limits;
 mod obey;
 mod order;

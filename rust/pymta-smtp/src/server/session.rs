@@ -14,13 +14,13 @@ use std::sync::Arc;
 use pymta_types::{Envelope, Recipient, Reply};
 
 use super::event::{Event, HelloVerb};
-use super::input::Input;
 use super::order::{self, State, Step};
 use super::settings::Settings;
 use super::violation::{self, Fault};
 use crate::command::{self, CommandError, MailCommand};
 use crate::content::{Content, ContentSink};
 use crate::data::DotDecoder;
+use crate::input::Input;
 use crate::line::{self, CRLF, CommandLine};
 
 /// Where the session is, with what it knows there and nowhere else. A transaction's data lives in these values: what

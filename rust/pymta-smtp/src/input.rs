@@ -7,27 +7,31 @@ const KEPT_OCTETS_MAX: usize = 256;
 /// Read octets are moved out only when there are so many, and more than unread ones.
 const COMPACT_OCTETS_MIN: usize = 16 * 1024;
 
+/// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Input {
+pub struct Input {
     octets: Vec<u8>,
     read: usize,
 }
 
 impl Input {
-    pub(super) fn push(&mut self, octets: &[u8]) {
+    /// Takes what arrived.
+    pub fn push(&mut self, octets: &[u8]) {
         self.octets.extend_from_slice(octets);
     }
 
     /// What is unread.
-    pub(super) fn rest(&self) -> &[u8] {
+    pub fn rest(&self) -> &[u8] {
         &self.octets[self.read..]
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether all of it is read.
+    pub fn is_empty(&self) -> bool {
         self.read == self.octets.len()
     }
 
-    pub(super) fn consume(&mut self, octets: usize) {
+    /// So many octets of `rest` are read.
+    pub fn consume(&mut self, octets: usize) {
         self.read += octets;
         if self.is_empty() {
             self.clear();
@@ -37,7 +41,8 @@ impl Input {
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Forgets what is unread.
+    pub fn clear(&mut self) {
         self.read = 0;
         self.octets.clear();
         self.octets.shrink_to(KEPT_OCTETS_MAX);

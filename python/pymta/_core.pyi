@@ -556,10 +556,151 @@ class MaildirStore:
         """The deliveries that ended since the last call: token, what became of it, name of the file or the cause."""
     def entries(self, mailbox: str, folder: str | None = None) -> list[tuple[str, str, bool, int]]:
         """(name of the file, flags, whether it is in `new`, octets) in order of name; none where there is no mailbox."""
+    def open_maildrop(
+        self, mailbox: str, *, now_ms: int, delay_s: int = 0
+    ) -> Maildrop | Literal["in_use", "too_soon"]:
+        """
+        The inbox for this caller alone, in this process and others; made where it is missing. Deliveries go on. "too_soon"
+        where it was opened less than *delay_s* ago. Waits for the disk; OSError where it says no.
+        """
     def usage(self, mailbox: str) -> tuple[int, int]:
         """Octets and messages that count against its quota: all but those in Trash or marked as deleted. Counts files."""
     def close(self) -> None:
         """Deliver what waits, stop the threads. Idempotent."""
+
+@final
+class Maildrop:
+    """A mailbox's inbox, open for one reader (`MaildirStore.open_maildrop`). All but `messages` wait for the disk."""
+
+    @property
+    def messages(self) -> list[tuple[str, int]]:
+        """(unique-id, octets with CRLF) of each message, the oldest first. The list stays while it is open."""
+    def retrieve(self, index: int, lines: int | None = None) -> Retrieval | None:
+        """
+        A message, or its header section and that many lines of its body; None where it is gone. OSError where it cannot be
+        read, also where its name is a link.
+        """
+    def remove(self, indexes: list[int]) -> None:
+        """Remove messages durably. OSError where one could not be; the others are."""
+    def close(self) -> None:
+        """Give it back. Idempotent; so does the end of the object."""
+
+@final
+class Retrieval:
+    """A message on its way to a POP3 client: CRLF, dots doubled, the end mark. Waits for the disk."""
+
+    def read(self, octets_max: int) -> bytes:
+        """The next octets, made of at most so many of the file."""
+    @property
+    def ended(self) -> bool:
+        """All of it was read, the end mark with it."""
+
+# ---- POP3 (pymta-pop3) ---------------------------------------------------------------------------------------------
+
+@final
+class Pop3Settings:
+    """What a listener offers and allows. ValueError for a limit that is unknown or out of range."""
+
+    def __new__(
+        cls,
+        *,
+        stls: bool = False,
+        auth_mechanisms: Sequence[str] = (),
+        user: bool = False,
+        auth_without_tls: bool = False,
+        login_delay_s: int | None = None,
+        limits: dict[str, int] | None = None,
+    ) -> Self: ...
+
+@final
+class Pop3LoginEvent:
+    """USER and PASS: answered by `open` or `refuse`."""
+
+    @property
+    def account(self) -> str: ...
+    @property
+    def password(self) -> bytes: ...
+
+@final
+class Pop3RetrieveEvent:
+    """RETR or TOP: answered by `begin_content`, the octets of a `Retrieval`, `end_content`; or by `refuse`."""
+
+    @property
+    def index(self) -> int:
+        """Place in the maildrop, from 0."""
+    @property
+    def lines(self) -> int | None:
+        """Of the body, for TOP; None for the whole message."""
+
+@final
+class Pop3UpdateEvent:
+    """QUIT with an open maildrop: answered by `updated`, or by `refuse`; either ends the session."""
+
+    @property
+    def deleted(self) -> list[int]:
+        """Places of what is to be removed."""
+
+@final
+class Pop3ViolationEvent:
+    """The peer broke grammar, order or a limit, and was told so."""
+
+    @property
+    def kind(self) -> str:
+        """For metrics; a closed list."""
+    @property
+    def text(self) -> str: ...
+    @property
+    def ends_session(self) -> bool: ...
+
+Pop3Event = (
+    StartTlsEvent
+    | AuthEvent
+    | AuthResponseEvent
+    | Pop3LoginEvent
+    | Pop3RetrieveEvent
+    | Pop3UpdateEvent
+    | Pop3ViolationEvent
+    | QuitEvent
+)
+
+@final
+class Pop3Session:
+    """One session, as a value. OrderError where a method does not answer what was asked."""
+
+    def __new__(cls, settings: Pop3Settings, *, secure: bool = False) -> Self: ...
+    def greet(self) -> None: ...
+    def receive(self, chunk: bytes) -> None: ...
+    def next_event(self) -> Pop3Event | None:
+        """None where more input, an answer, or room for output is needed."""
+    def output(self) -> bytes:
+        """What is to be sent now; taken by this call."""
+    def accept(self) -> None:
+        """STLS: then shake hands and call `tls_started`."""
+    def refuse(self, text: str, *, code: str | None = None) -> None:
+        """-ERR with a code of RFC 2449 or RFC 3206, such as "IN-USE". ValueError for another."""
+    def challenge(self, octets: bytes) -> None: ...
+    def open(self, maildrop: Maildrop) -> None: ...
+    def begin_content(self) -> None: ...
+    def end_content(self) -> None: ...
+    def updated(self) -> None: ...
+    def tls_started(self) -> None: ...
+    def shut_down(self, text: str) -> None: ...
+    @property
+    def closing(self) -> bool: ...
+    @property
+    def waiting_for_decision(self) -> bool: ...
+    @property
+    def is_open(self) -> bool:
+        """Somebody has logged in."""
+    @property
+    def output_full(self) -> bool:
+        """`next_event` has more to do once the output is taken."""
+    @property
+    def buffered_octets(self) -> int: ...
+    @property
+    def command_count(self) -> int: ...
+    @property
+    def violation_count(self) -> int: ...
 
 # ---- SMTP and LMTP, client side (pymta-smtp::client) ---------------------------------------------------------------
 

@@ -29,7 +29,7 @@ from pymta.runtime.board import Board
 from pymta.tls.challenge import TlsChallenges
 from pymta.tls.server import ServerTls
 
-__all__ = ["Admission", "Door"]
+__all__ = ["Admission", "Door", "counted_address", "is_loopback", "membership"]
 
 _TOO_MANY = Reply(421, "4.3.2", "too many connections, try again later")
 _TOO_MANY_OF_YOURS = Reply(421, "4.7.0", "too many connections from your address")
@@ -127,13 +127,14 @@ class Door:
         self.now_ms = now_ms
         self._tls = tls
         self.challenges = challenges
+        assert settings.role != "pop3", "that door is in access/pop3"
         self.listener = Listener(settings.name, settings.role, str(settings.address))
         self._sids = sids
         self._sid_prefix = sid_prefix
-        self._trusted = _membership(settings.trusted_networks)
-        self._normalising = _membership(settings.normalise_line_endings_networks)
-        self._xclient = _membership(settings.xclient_networks)
-        self._proxy = _membership(settings.proxy_networks)
+        self._trusted = membership(settings.trusted_networks)
+        self._normalising = membership(settings.normalise_line_endings_networks)
+        self._xclient = membership(settings.xclient_networks)
+        self._proxy = membership(settings.proxy_networks)
         self._server_settings: dict[tuple[bool, bool, bool], ServerSettings] = {}
 
     def next_sid(self) -> str:
@@ -211,7 +212,8 @@ def counted_address(address: str) -> str:
     return str(ipaddress.IPv6Network((address, _V6_PREFIX_BITS), strict=False).network_address)
 
 
-def _membership(networks: tuple[Network, ...]) -> Callable[[str], bool]:
+def membership(networks: tuple[Network, ...]) -> Callable[[str], bool]:
+    """Whether an address is in one of the networks; remembers the last answers."""
     if not networks:
         return _nobody
     parsed = tuple(ipaddress.ip_network(str(network)) for network in networks)

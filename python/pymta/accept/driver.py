@@ -19,7 +19,7 @@ from pymta.observe.events import Connect
 from pymta.policy.annotations import TlsFacts
 from pymta.policy.session import Session
 
-__all__ = ["SmtpDriver"]
+__all__ = ["End", "SmtpDriver", "channel_of", "tls_facts", "unmapped"]
 
 T = TypeVar("T")
 
@@ -115,8 +115,8 @@ class SmtpDriver(asyncio.Protocol):
         door.descriptors.opened(transport)
         # A client may be gone before it is looked at; then it has no address.
         peer = self._proxied or (transport.get_extra_info("peername") or ("", 0))[:2]
-        address, port = _unmapped(peer[0]), peer[1]
-        tls = _tls_facts(transport)
+        address, port = unmapped(peer[0]), peer[1]
+        tls = tls_facts(transport)
         self._session = ServerSession(door.server_settings(address), secure=tls is not None)
         self._view = Session(
             id=door.next_sid(),
@@ -243,15 +243,7 @@ class SmtpDriver(asyncio.Protocol):
 
     def channel(self) -> Channel:
         """What the connection vouches for, for a login."""
-        tls: Any = self._transport.get_extra_info("ssl_object")
-        if tls is None:
-            return Channel()
-        certificate = tls.getpeercert() or {}
-        names = certificate.get("subjectAltName", ())
-        return Channel(
-            end_point=getattr(tls.context, "end_point", None),
-            certificate_addresses=tuple(value for kind, value in names if kind == "email"),
-        )
+        return channel_of(self._transport)
 
     def expect_handshake(self) -> None:
         """
@@ -302,7 +294,7 @@ class SmtpDriver(asyncio.Protocol):
         self._door.metrics.tls_handshakes.add("ok")
         self._transport = secured
         self._heard_at_s = self._loop.time()
-        self._view.tls = _tls_facts(secured)
+        self._view.tls = tls_facts(secured)
         self._view.hello_name = ""
         self._session.tls_started()
         self.advance()
@@ -418,12 +410,26 @@ class SmtpDriver(asyncio.Protocol):
         )
 
 
-def _unmapped(address: str) -> str:
+def unmapped(address: str) -> str:
     """An IPv4 client of a dual-stack socket is an IPv4 client."""
     return address.removeprefix("::ffff:") if address.startswith("::ffff:") and "." in address else address
 
 
-def _tls_facts(transport: asyncio.BaseTransport) -> TlsFacts | None:
+def channel_of(transport: asyncio.BaseTransport) -> Channel:
+    """What a connection vouches for, for a login."""
+    tls: Any = transport.get_extra_info("ssl_object")
+    if tls is None:
+        return Channel()
+    certificate = tls.getpeercert() or {}
+    names = certificate.get("subjectAltName", ())
+    return Channel(
+        end_point=getattr(tls.context, "end_point", None),
+        certificate_addresses=tuple(value for kind, value in names if kind == "email"),
+    )
+
+
+def tls_facts(transport: asyncio.BaseTransport) -> TlsFacts | None:
+    """What protects a connection; None in the clear."""
     tls: Any = transport.get_extra_info("ssl_object")
     if tls is None:
         return None

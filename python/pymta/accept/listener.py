@@ -11,8 +11,7 @@ import socket
 import ssl
 
 from pymta.accept.backlog import Backlog
-from pymta.accept.door import Door
-from pymta.accept.driver import SmtpDriver
+from pymta.accept.doors import AnyDoor, AnyDriver, make_driver
 from pymta.accept.proxy import Acceptor
 from pymta.config.settings.listener import ListenerSettings
 from pymta.config.values import Endpoint
@@ -25,9 +24,9 @@ SWEEP_S = 1.0
 class Listener:
     """Accepts connections at one address and hands each to a driver."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: AnyDoor) -> None:
         self._door = door
-        self._drivers: set[SmtpDriver] = set()
+        self._drivers: set[AnyDriver] = set()
         self._bound: socket.socket | None = None
         self._address = ("", 0)
         self._clients: Backlog | Acceptor | None = None
@@ -49,7 +48,7 @@ class Listener:
         """`address` as people write it: `127.0.0.1:2525`."""
         return str(Endpoint(*self.address))
 
-    def use_door(self, door: Door) -> None:
+    def use_door(self, door: AnyDoor) -> None:
         """After a reload: new sessions come through *door*."""
         self._door = door
 
@@ -134,8 +133,8 @@ class Listener:
         assert door.tls_context is not None, "checked with the configuration"
         return door.tls_context()
 
-    def _make_driver(self) -> SmtpDriver:
-        return SmtpDriver(self._door, self._drivers)
+    def _make_driver(self) -> asyncio.Protocol:
+        return make_driver(self._door, self._drivers)
 
     def _sweep(self) -> None:
         self._sweeper = self._loop.call_later(SWEEP_S, self._sweep)

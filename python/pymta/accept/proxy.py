@@ -15,8 +15,8 @@ import ssl
 from collections.abc import Callable
 
 from pymta._core import parse_proxy
-from pymta.accept.door import Door, counted_address
-from pymta.accept.driver import SmtpDriver
+from pymta.accept.door import counted_address
+from pymta.accept.doors import AnyDoor, AnyDriver, make_driver
 from pymta.accept.hello import challenge_context
 from pymta.observe.events import Refuse
 
@@ -38,8 +38,8 @@ class Acceptor:
     def __init__(
         self,
         bound: socket.socket,
-        door: Callable[[], Door],
-        drivers: set[SmtpDriver],
+        door: Callable[[], AnyDoor],
+        drivers: set[AnyDriver],
         context: Callable[[], ssl.SSLContext | None],
     ) -> None:
         self._bound = bound
@@ -99,7 +99,7 @@ class Acceptor:
     def take_over(
         self,
         connection: socket.socket,
-        door: Door,
+        door: AnyDoor,
         context: ssl.SSLContext | None,
         client: tuple[str, int],
         *,
@@ -119,7 +119,7 @@ class Acceptor:
     async def _serve(
         self,
         connection: socket.socket,
-        door: Door,
+        door: AnyDoor,
         context: ssl.SSLContext | None,
         proxied: tuple[str, int] | None,
         handshake: "_Handshake | None",
@@ -131,7 +131,7 @@ class Acceptor:
                 await self._prove(connection, proof, door)
                 return
             await self._loop.connect_accepted_socket(
-                lambda: SmtpDriver(door, self._drivers, proxied=proxied, on_made=over),
+                lambda: make_driver(door, self._drivers, proxied=proxied, on_made=over),
                 connection,
                 ssl=context,
                 ssl_handshake_timeout=door.limits.tls_handshake_s_max if context else None,
@@ -144,7 +144,7 @@ class Acceptor:
             if over is not None:
                 over()
 
-    async def _proof(self, connection: socket.socket, door: Door) -> ssl.SSLContext | None:
+    async def _proof(self, connection: socket.socket, door: AnyDoor) -> ssl.SSLContext | None:
         """What an authority that comes here to see whether a name is ours is shown; None for everybody else."""
         challenges = door.challenges
         if challenges is None or not challenges.are_expected:
@@ -155,7 +155,7 @@ class Acceptor:
             connection.close()  # no transport has it yet
             raise
 
-    async def _prove(self, connection: socket.socket, proof: ssl.SSLContext, door: Door) -> None:
+    async def _prove(self, connection: socket.socket, proof: ssl.SSLContext, door: AnyDoor) -> None:
         """The handshake is the whole answer, nothing is said after it (RFC 8737 §3)."""
         transport, _ = await self._loop.connect_accepted_socket(
             asyncio.Protocol, connection, ssl=proof, ssl_handshake_timeout=door.limits.tls_handshake_s_max
@@ -168,7 +168,7 @@ class _Handshake:
 
     __slots__ = ("_address", "_admission", "_is_over", "is_admitted")
 
-    def __init__(self, door: Door, address: str) -> None:
+    def __init__(self, door: AnyDoor, address: str) -> None:
         self._admission = door.admission
         self._address = counted_address(address)
         self._is_over = False
@@ -193,7 +193,7 @@ class _Header:
         self,
         connection: socket.socket,
         peer: str,
-        door: Door,
+        door: AnyDoor,
         context: ssl.SSLContext | None,
         acceptor: Acceptor,
     ) -> None:

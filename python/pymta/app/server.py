@@ -23,6 +23,8 @@ from pymta.accept.door import Admission, Door
 from pymta.accept.intake import Intake
 from pymta.accept.listener import Listener
 from pymta.accept.submission import Submission
+from pymta.access.maildrops import Maildrops
+from pymta.access.pop3.door import Pop3Door
 from pymta.app.certificates import certificates_of
 from pymta.app.directory import DirectoryDomains, open_directory, open_login_secret, open_lookup, open_srs
 from pymta.app.leftover import ByRound, LeftOver
@@ -249,6 +251,7 @@ class Server:
             log=self.log,
             now_ms=self.clock.now_ms,
         )
+        self._maildrops = Maildrops(self.local.maildir.store, self.clock.now_ms)
         self.manager = self._manager(self.spool)
         self.sites.use_local(self.local.site)
         self.sites.use_tasks(self.local.task_site)
@@ -286,7 +289,24 @@ class Server:
 
     def _door(
         self, listener: ListenerSettings, settings: Settings, directory: Directory, logins: Logins
-    ) -> Door:
+    ) -> Door | Pop3Door:
+        if listener.role == "pop3":
+            return Pop3Door(
+                listener,
+                settings.limits_of(listener),
+                settings.pop3,
+                logins=logins,
+                policies=self.policies,
+                maildrops=self._maildrops,
+                admission=self._admission,
+                descriptors=self._descriptors,
+                log=self.log,
+                metrics=self.metrics,
+                now_ms=self.clock.now_ms,
+                tls=self._tls_of(listener, settings),
+                sids=self._sids,
+                sid_prefix=self._sid_prefix,
+            )
         return Door(
             listener,
             settings.limits_of(listener),
@@ -509,6 +529,7 @@ class Server:
         for part in left_over:
             await part.close()
         await self.resolver.aclose()
+        self._maildrops.close()
         self._loop.remove_reader(self.local.maildir.wake_fd)
         self.local.close()
         await self.verifier.aclose()

@@ -85,7 +85,11 @@ def _listeners(settings: Settings) -> Iterator[Problem]:
         here: Path = ("listeners", index)
         if listener.role == "lmtp" and listener.address.port == 25:
             yield Problem((*here, "address"), "expected another port than 25 for LMTP (RFC 2033 §5)")
-        if listener.role == "submission" and listener.tls == "none" and settings.auth.in_the_clear == "never":
+        if (
+            listener.role in ("submission", "pop3")
+            and listener.tls == "none"
+            and settings.auth.in_the_clear == "never"
+        ):
             yield Problem(
                 (*here, "tls"),
                 'nobody can log in without TLS: "starttls" or "implicit", or auth.in_the_clear = "loopback"',

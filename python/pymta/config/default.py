@@ -1,5 +1,5 @@
 """
-What `pymta serve` does without a file: a relay and both doors of submission on loopback, that hand everything which is
+What `pymta serve` does without a file: a relay, both doors of submission and of POP3 on loopback, that hand everything which is
 not for an account of our own to a sink, so that a newcomer sees a message go all the way. Ports as in the README; the
 certificate and the account are made at the first start (app/first_start.py).
 """
@@ -43,6 +43,22 @@ key_file = ".run/tls/key.pem"
 name = "submissions"
 address = "127.0.0.1:2465"
 role = "submission"
+tls = "implicit"
+certificate_file = ".run/tls/certificate.pem"
+key_file = ".run/tls/key.pem"
+
+[[listeners]]
+name = "pop3"
+address = "127.0.0.1:2110"
+role = "pop3"
+tls = "starttls"
+certificate_file = ".run/tls/certificate.pem"
+key_file = ".run/tls/key.pem"
+
+[[listeners]]
+name = "pop3s"
+address = "127.0.0.1:2995"
+role = "pop3"
 tls = "implicit"
 certificate_file = ".run/tls/certificate.pem"
 key_file = ".run/tls/key.pem"

@@ -54,6 +54,10 @@ class Connect(msgspec.Struct, tag="connect", tag_field="verb", kw_only=True, omi
     """Messages that got their 250."""
     refused: int = 0
     """Commands and messages that policy or a limit refused."""
+    retrieved: int = 0
+    """Messages that a reader fetched whole."""
+    deleted: int = 0
+    """Messages that a reader removed."""
     violations: int = 0
     """Breaches of grammar and order."""
     commands: int = 0

@@ -33,6 +33,12 @@ pub enum MaildirError {
         /// What the system said.
         error: io::Error,
     },
+    /// Somebody else has the maildrop open.
+    #[error("the maildrop is in use")]
+    InUse,
+    /// The last time that it was opened is too short ago.
+    #[error("the maildrop was opened too short ago")]
+    TooSoon,
     /// The store is closed; the message was not looked at.
     #[error("the store is closed")]
     Closed,

@@ -10,12 +10,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 /// What is said of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stat {
+pub struct Stat {
     pub(crate) octets: u64,
     /// Seconds since 1970.
     pub(crate) modified_s: u64,
@@ -25,9 +25,9 @@ pub(crate) struct Stat {
 }
 
 /// A file system below one root.
-pub(crate) trait Files: Send + Sync + 'static {
-    type Folder: Send + Sync;
-    type File: Send;
+pub trait Files: Send + Sync + std::fmt::Debug + 'static {
+    type Folder: Send + Sync + std::fmt::Debug;
+    type File: Send + Sync + std::fmt::Debug;
 
     fn root(&self) -> &Self::Folder;
     fn open_folder(&self, at: &Self::Folder, name: &str) -> io::Result<Self::Folder>;
@@ -58,13 +58,31 @@ pub(crate) trait Files: Send + Sync + 'static {
     fn stat(&self, at: &Self::Folder, name: &str) -> io::Result<Stat>;
     /// The first octets of a plain file; `InvalidInput` where it is none.
     fn read(&self, at: &Self::Folder, name: &str, octets_max: usize) -> io::Result<Vec<u8>>;
+    /// Opens a regular file to read it; `InvalidInput` where it is none. It may have other names as well: a backup that
+    /// links files takes nobody's mail away.
+    fn open_file(&self, at: &Self::Folder, name: &str) -> io::Result<Self::File>;
+    /// Appends at most so many octets from there to `out`; none at the end.
+    fn read_at(
+        &self,
+        file: &Self::File,
+        offset: u64,
+        out: &mut Vec<u8>,
+        octets_max: usize,
+    ) -> io::Result<usize>;
+    /// Locks a file, made where it is missing, for as long as the handle is kept; None where somebody else has it, in
+    /// this process or another.
+    fn lock(&self, at: &Self::Folder, name: &str) -> io::Result<Option<Self::File>>;
+    /// When a file was last touched, in seconds since 1970.
+    fn touched_s(&self, file: &Self::File) -> io::Result<u64>;
+    /// Says that it was touched then.
+    fn touch(&self, file: &Self::File, at_s: u64) -> io::Result<()>;
     /// Adds one line to a plain file that exists, in one write.
     fn append(&self, at: &Self::Folder, name: &str, line: &[u8]) -> io::Result<()>;
 }
 
 /// A folder of a real file system.
 #[derive(Debug)]
-pub(crate) struct Disk {
+pub struct Disk {
     root: OwnedFd,
 }
 
@@ -215,6 +233,69 @@ impl Files for Disk {
         }
         octets.truncate(filled);
         Ok(octets)
+    }
+
+    fn open_file(&self, at: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+        let file = rustix::fs::openat(at, name, OFlags::RDONLY | PLAIN, Mode::empty())?;
+        let stat = rustix::fs::fstat(&file)?;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+            Ok(file)
+        } else {
+            Err(io::ErrorKind::InvalidInput.into())
+        }
+    }
+
+    fn read_at(
+        &self,
+        file: &OwnedFd,
+        offset: u64,
+        out: &mut Vec<u8>,
+        octets_max: usize,
+    ) -> io::Result<usize> {
+        let begin = out.len();
+        out.resize(begin + octets_max, 0);
+        loop {
+            match rustix::io::pread(file, &mut out[begin..], offset) {
+                Ok(count) => {
+                    out.truncate(begin + count);
+                    return Ok(count);
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => {
+                    out.truncate(begin);
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    fn lock(&self, at: &OwnedFd, name: &str) -> io::Result<Option<OwnedFd>> {
+        let file = rustix::fs::openat(at, name, OFlags::RDWR | OFlags::CREATE | PLAIN, FILE_MODE)?;
+        let stat = rustix::fs::fstat(&file)?;
+        if !is_plain(stat.st_mode, stat.st_nlink) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(file)),
+            Err(Errno::AGAIN) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn touched_s(&self, file: &OwnedFd) -> io::Result<u64> {
+        Ok(u64::try_from(rustix::fs::fstat(file)?.st_mtime).unwrap_or(0))
+    }
+
+    fn touch(&self, file: &OwnedFd, at_s: u64) -> io::Result<()> {
+        let at = Timespec {
+            tv_sec: i64::try_from(at_s).unwrap_or(0),
+            tv_nsec: 0,
+        };
+        let times = Timestamps {
+            last_access: at,
+            last_modification: at,
+        };
+        Ok(rustix::fs::futimens(file, &times)?)
     }
 
     fn append(&self, at: &OwnedFd, name: &str, line: &[u8]) -> io::Result<()> {

@@ -17,6 +17,9 @@ mod files;
 mod lines;
 mod lock;
 mod mailbox;
+mod maildrop;
+#[cfg(test)]
+mod maildrop_tests;
 mod name;
 mod path;
 mod quota;
@@ -25,10 +28,12 @@ mod sim;
 mod store;
 #[cfg(test)]
 mod store_tests;
+mod uid;
 
 pub use batch::{Content, Delivered, Delivery, LineEndings};
 pub use error::MaildirError;
 pub use mailbox::Entry;
+pub use maildrop::{Held, Maildrop, OpenMessage};
 pub use name::{Flags, Host, MessageName};
 pub use path::{FolderName, MailboxPath};
 pub use quota::{Quota, Usage};

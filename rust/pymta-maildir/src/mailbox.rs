@@ -16,7 +16,8 @@ const FOLDER_MARK: &str = "maildirfolder";
 /// maildir(5): what lies in `tmp` for so long belongs to nobody.
 const LEFTOVER_S: u64 = 36 * 3600;
 
-/// The open handles of the folder that a message goes into.
+/// The open handles of a folder that holds messages.
+#[derive(Debug)]
 pub(crate) struct OpenFolder<F: Files> {
     pub(crate) tmp: F::Folder,
     pub(crate) new: F::Folder,
@@ -89,7 +90,7 @@ pub(crate) fn open_for_delivery<F: Files>(
     }
 }
 
-fn open_subfolders<F: Files>(files: &F, at: &F::Folder) -> io::Result<OpenFolder<F>> {
+pub(crate) fn open_subfolders<F: Files>(files: &F, at: &F::Folder) -> io::Result<OpenFolder<F>> {
     Ok(OpenFolder {
         tmp: open_or_make(files, at, SUBFOLDERS[0])?,
         new: open_or_make(files, at, SUBFOLDERS[1])?,

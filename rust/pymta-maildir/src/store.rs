@@ -14,6 +14,7 @@ use crate::batch::{Batch, Delivered, Delivery, Order, Place};
 use crate::files::{Disk, Files};
 use crate::lock::lock;
 use crate::mailbox::{Entry, OpenFolder, entries, find_mailbox, sweep_tmp};
+use crate::maildrop::Maildrop;
 use crate::name::Host;
 use crate::path::{FolderName, MailboxPath};
 use crate::quota::{Usage, count};
@@ -39,7 +40,7 @@ struct Waiting {
 }
 
 struct Shared<F> {
-    files: F,
+    files: Arc<F>,
     host: Host,
     waiting: Mutex<Waiting>,
     filled: Condvar,
@@ -69,7 +70,7 @@ impl Store {
     pub fn open(root: &Path, host: Host, waker: Waker) -> Result<Self, MaildirError> {
         let files = Disk::open(root).map_err(MaildirError::io("open the folder of mailboxes"))?;
         let shared = Arc::new(Shared {
-            files,
+            files: Arc::new(files),
             host,
             waiting: Mutex::default(),
             filled: Condvar::new(),
@@ -128,7 +129,7 @@ impl Store {
         mailbox: &MailboxPath,
         folder: Option<&FolderName>,
     ) -> Result<Vec<Entry>, MaildirError> {
-        entries(&self.shared.files, mailbox, folder)
+        entries(&*self.shared.files, mailbox, folder)
     }
 
     /// What a mailbox uses, counted.
@@ -136,7 +137,7 @@ impl Store {
     /// # Errors
     /// `Io`.
     pub fn usage(&self, mailbox: &MailboxPath) -> Result<Usage, MaildirError> {
-        let files = &self.shared.files;
+        let files = &*self.shared.files;
         let counted = || -> io::Result<Usage> {
             match find_mailbox(files, mailbox)? {
                 Some(found) => count(files, &found),
@@ -144,6 +145,19 @@ impl Store {
             }
         };
         counted().map_err(MaildirError::io("count what the mailbox holds"))
+    }
+
+    /// Opens a mailbox's inbox as a maildrop, for this caller alone. The mailbox is made where it is missing.
+    ///
+    /// # Errors
+    /// `InUse`; `TooSoon` where less than `delay_s` has passed since it was opened last; `Io`.
+    pub fn open_maildrop(
+        &self,
+        mailbox: &MailboxPath,
+        now: UnixMs,
+        delay_s: u64,
+    ) -> Result<Maildrop, MaildirError> {
+        Maildrop::open(Arc::clone(&self.shared.files), mailbox, now, delay_s)
     }
 
     /// Delivers what waits and stops the threads. May be called again.
@@ -218,5 +232,5 @@ fn run_batch<F: Files>(shared: &Shared<F>, orders: &[Order]) -> Vec<Completion> 
             sweep_tmp(files, &folder.tmp, now);
         }
     };
-    Batch::new(&shared.files, &shared.host, &sweep).run(orders)
+    Batch::new(&*shared.files, &shared.host, &sweep).run(orders)
 }

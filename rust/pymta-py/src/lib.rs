@@ -10,6 +10,8 @@ mod client;
 mod errors;
 mod incoming;
 mod maildir;
+mod maildrop;
+mod pop3;
 mod server;
 mod spool;
 mod types;
@@ -24,5 +26,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     spool::register(m)?;
     incoming::register(m)?;
     maildir::register(m)?;
+    maildrop::register(m)?;
+    pop3::register(m)?;
     Ok(())
 }

@@ -18,6 +18,7 @@ use pyo3::types::{PyList, PyString, PyTuple};
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::errors::OrPyErr;
+use crate::maildrop::PyMaildrop;
 use crate::spool::PyQueuedMessage;
 
 pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -157,6 +158,23 @@ impl PyMaildirStore {
                 (entry.file_name, flags, entry.is_new, entry.file_octets)
             })
             .collect())
+    }
+
+    #[pyo3(signature = (mailbox, *, now_ms, delay_s=0))]
+    fn open_maildrop<'py>(
+        &self,
+        py: Python<'py>,
+        mailbox: &str,
+        now_ms: u64,
+        delay_s: u64,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mailbox = mailbox_of(mailbox)?;
+        match py.detach(|| self.store.open_maildrop(&mailbox, UnixMs(now_ms), delay_s)) {
+            Ok(maildrop) => Ok(Bound::new(py, PyMaildrop::of(maildrop))?.into_any()),
+            Err(MaildirError::InUse) => Ok(intern!(py, "in_use").clone().into_any()),
+            Err(MaildirError::TooSoon) => Ok(intern!(py, "too_soon").clone().into_any()),
+            Err(error) => Err(error).or_py_err(),
+        }
     }
 
     fn usage(&self, py: Python<'_>, mailbox: &str) -> PyResult<(u64, u64)> {

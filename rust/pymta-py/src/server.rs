@@ -119,15 +119,15 @@ pub(crate) struct PyStartTlsEvent;
 #[pyclass(frozen, name = "AuthEvent", module = "pymta._core")]
 pub(crate) struct PyAuthEvent {
     #[pyo3(get)]
-    mechanism: String,
+    pub(crate) mechanism: String,
     #[pyo3(get)]
-    initial_response: Option<Py<PyBytes>>,
+    pub(crate) initial_response: Option<Py<PyBytes>>,
 }
 
 #[pyclass(frozen, name = "AuthResponseEvent", module = "pymta._core")]
 pub(crate) struct PyAuthResponseEvent {
     #[pyo3(get)]
-    response: Option<Py<PyBytes>>,
+    pub(crate) response: Option<Py<PyBytes>>,
 }
 
 #[pyclass(frozen, name = "XclientEvent", module = "pymta._core")]

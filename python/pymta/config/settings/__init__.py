@@ -26,6 +26,7 @@ from pymta.config.settings.listener import ListenerSettings, default_listeners
 from pymta.config.settings.local import MboxSettings, PipeSettings
 from pymta.config.settings.log import LogSettings
 from pymta.config.settings.policy import PolicySettings
+from pymta.config.settings.pop3 import Pop3DoorSettings
 from pymta.config.settings.queue import QueueSettings
 from pymta.config.settings.routing import RouteSettings, RoutingSettings, Transport
 from pymta.config.settings.sink import SinkSettings
@@ -51,6 +52,7 @@ __all__ = [
     "MboxSettings",
     "PipeSettings",
     "PolicySettings",
+    "Pop3DoorSettings",
     "QueueSettings",
     "RouteSettings",
     "RoutingSettings",
@@ -107,6 +109,9 @@ class Settings(Section, frozen=True, kw_only=True):
     submission: Annotated[
         SubmissionSettings, Option("What accounts may do that submit mail.", reader="accept.submission")
     ] = SubmissionSettings()
+    pop3: Annotated[Pop3DoorSettings, Option("Reading mail by POP3.", reader="access.pop3.door")] = (
+        Pop3DoorSettings()
+    )
     policy: Annotated[PolicySettings, Option("The operator's Python.", reader="policy.script")] = (
         PolicySettings()
     )

@@ -606,7 +606,7 @@ class Pop3Settings:
         *,
         stls: bool = False,
         auth_mechanisms: Sequence[str] = (),
-        user: bool = False,
+        user_and_pass: bool = False,
         auth_without_tls: bool = False,
         login_delay_s: int | None = None,
         limits: dict[str, int] | None = None,

@@ -66,7 +66,7 @@ def test_each_reader_is_a_module_of_the_design() -> None:
     Knobs only with a stated reader: it names a station or a module in one.
     """
     stations = {
-        "accept", "acme", "admin", "app", "auth", "deliver", "directory", "dns", "observe", "policy", "queue", "report", "route", "runtime",
+        "accept", "access", "acme", "admin", "app", "auth", "deliver", "directory", "dns", "observe", "policy", "queue", "report", "route", "runtime",
         "spool", "tls",
     }  # fmt: skip
     for heading, described in every_option():

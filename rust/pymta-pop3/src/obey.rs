@@ -89,7 +89,7 @@ impl Session {
     }
 
     fn obey_user(&mut self, name: String) {
-        if !self.settings.offer.user {
+        if !self.settings.offer.user_and_pass {
             self.violate(ViolationKind::UnknownCommand);
         } else if !self.settings.takes_logins(self.secure) {
             self.violate(ViolationKind::AuthNotAllowed);

@@ -10,7 +10,7 @@ pub struct Offer {
     /// SASL mechanisms in order of preference, in upper case.
     pub auth_mechanisms: Vec<String>,
     /// USER and PASS can be had.
-    pub user: bool,
+    pub user_and_pass: bool,
     /// Logins are taken in the clear, too.
     pub auth_without_tls: bool,
     /// How long after a login the next one is taken; None for at once (RFC 2449 §6.5).
@@ -64,7 +64,7 @@ impl Settings {
         say("RESP-CODES");
         say("AUTH-RESP-CODE");
         if self.takes_logins(now.secure) {
-            if offer.user {
+            if offer.user_and_pass {
                 say("USER");
             }
             if !offer.auth_mechanisms.is_empty() {
@@ -74,7 +74,7 @@ impl Settings {
         if offer.stls && !now.secure && !now.open {
             say("STLS");
         }
-        say(if offer.user { "UTF8 USER" } else { "UTF8" });
+        say(if offer.user_and_pass { "UTF8 USER" } else { "UTF8" });
         say("EXPIRE NEVER");
         if let Some(seconds) = offer.login_delay_s {
             say(&format!("LOGIN-DELAY {seconds}"));

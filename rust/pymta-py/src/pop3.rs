@@ -28,12 +28,12 @@ pub(crate) struct PyPop3Settings(Arc<Settings>);
 impl PyPop3Settings {
     #[new]
     #[pyo3(signature = (
-        *, stls=false, auth_mechanisms=Vec::new(), user=false, auth_without_tls=false, login_delay_s=None, limits=None
+        *, stls=false, auth_mechanisms=Vec::new(), user_and_pass=false, auth_without_tls=false, login_delay_s=None, limits=None
     ))]
     fn new(
         stls: bool,
         auth_mechanisms: Vec<String>,
-        user: bool,
+        user_and_pass: bool,
         auth_without_tls: bool,
         login_delay_s: Option<u32>,
         limits: Option<&Bound<'_, PyDict>>,
@@ -41,7 +41,7 @@ impl PyPop3Settings {
         let offer = Offer {
             stls,
             auth_mechanisms,
-            user,
+            user_and_pass,
             auth_without_tls,
             login_delay_s,
             limits: limits_of(limits)?,

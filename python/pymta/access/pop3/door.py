@@ -94,7 +94,7 @@ class Pop3Door:
             made = self._session_settings[in_the_clear] = Pop3Settings(
                 stls=self.settings.tls == "starttls",
                 auth_mechanisms=mechanisms,
-                user="PLAIN" in mechanisms,
+                user_and_pass="PLAIN" in mechanisms,
                 auth_without_tls=in_the_clear,
                 login_delay_s=self.pop3.login_delay_s or None,
                 limits={

@@ -60,20 +60,34 @@ def test_a_stored_password_can_be_brought(data: Path) -> None:
 
 
 def test_an_account_is_changed_and_listed(data: Path) -> None:
-    words = ("--quota", "500M", "--address", "@else.example", "--suspend", "--refuse-mail")
+    words = (
+        "--quota",
+        "500M",
+        "--quota-messages",
+        "1000",
+        "--address",
+        "@else.example",
+        "--suspend",
+        "--refuse-mail",
+    )
     run(data, "account", "set", "alice@example.org", *words)
     row = json.loads(run(data, "account", "list", "--json").output)[0]
 
-    assert (500 << 20, ["@else.example"], True, False) == (
+    assert (500 << 20, 1000, ["@else.example"], True, False) == (
         row["quota_octets"],
+        row["quota_messages"],
         row["addresses"],
         row["suspended"],
         row["receives_mail"],
     )
     assert "no logins, refuses mail" in run(data, "account", "list").output
+    assert ", 1000 messages" in run(data, "account", "show", "alice@example.org").output
+    run(data, "account", "set", "alice@example.org", "--quota-messages", "many", fails=True)
+    run(data, "account", "set", "alice@example.org", "--quota-messages", "none")
     run(data, "account", "set", "alice@example.org", "--quota", "none", "--address", "none", "--resume")
     row = json.loads(run(data, "account", "list", "--json").output)[0]
-    assert (None, [], False) == (row["quota_octets"], row["addresses"], row["suspended"])
+    assert (None, None) == (row["quota_octets"], row["quota_messages"])
+    assert ([], False) == (row["addresses"], row["suspended"])
 
 
 def test_aliases_and_groups(data: Path) -> None:

@@ -65,3 +65,30 @@ def test_what_is_larger_than_the_quota_fits_into_no_mailbox(tmp_path: Path) -> N
     """Also where nobody knows what is in it."""
     assert quota(tmp_path, None).why_full(ALICE, 1000) is None
     assert "552 5.2.2 mailbox full" == str(quota(tmp_path, None).why_full(ALICE, 1001))
+
+
+@pytest.mark.parametrize(
+    ("text", "octets", "full"),
+    [
+        ("1000S,3C\n100 2\n", 100, False),
+        ("1000S,3C\n100 2\n100 1\n", 0, True),
+        ("1000S,3C\n100 3\n-50 -1\n", 100, False),
+        ("1000S,3C\n950 1\n", 100, True),
+        ("3C\n950\n", 100, False),  # of another form, so not believed
+        (None, 100, False),
+    ],
+)
+def test_messages_are_counted_beside_octets(
+    tmp_path: Path, text: str | None, octets: int, full: bool
+) -> None:
+    both = Account(name="a@x.example", quota_octets=1000, quota_messages=3)
+
+    assert full == (quota(tmp_path, text).why_full(both, octets) is not None)
+
+
+def test_a_bound_of_messages_alone_lets_any_size_in(tmp_path: Path) -> None:
+    only_messages = Account(name="a@x.example", quota_messages=3)
+    asked = quota(tmp_path, "3C\n100 2\n")
+
+    assert asked.why_full(only_messages, 10**9) is None
+    assert asked.why_full(ALICE, 10**9) is not None

@@ -21,6 +21,7 @@ password = "{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g="
 app_passwords = { phone = "{SSHA}c2FsdHNhbHRzYWx0c2FsdHNhbHRzYWx0" }
 addresses = ["@Shop.example", "A@else.example"]
 quota_octets = 1000
+quota_messages = 7
 mail_folder = "people/alice"
 [accounts."bob@example.org"]
 
@@ -50,6 +51,7 @@ def test_what_it_says_is_found(tmp_path: Path) -> None:
         name="alice@example.org",
         addresses=("@shop.example", "a@else.example"),
         quota_octets=1000,
+        quota_messages=7,
         mail_folder="people/alice",
     ) == lookup.account("alice@example.org")
     assert Account(name="bob@example.org") == lookup.account("bob@example.org")

@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from pymta.directory import Account, Alias, Domain
+from pymta.directory import Account, Alias, Domain, database
 from pymta.directory.database import DirectoryUnusable, open_for_writing
 from pymta.directory.sqlite import LOOK_AGAIN_S, SqliteLookup
 
@@ -35,7 +35,7 @@ def test_what_another_process_writes_is_seen_within_the_time(tmp_path: Path) -> 
     writer = open_for_writing(file)
     writer.execute("INSERT INTO domains VALUES ('a.example', '[\"c@a.example\"]', 0, 0)")
     writer.execute(
-        "INSERT INTO accounts VALUES ('x@a.example', 'a.example', '[]', 1000, 'a.example/x', 1, 0, 0)"
+        "INSERT INTO accounts VALUES ('x@a.example', 'a.example', '[]', 1000, 'a.example/x', 1, 0, 0, 7)"
     )
     writer.execute("INSERT INTO aliases VALUES ('y@a.example', 'a.example', '[\"x@a.example\"]', 1, 0)")
 
@@ -43,7 +43,7 @@ def test_what_another_process_writes_is_seen_within_the_time(tmp_path: Path) -> 
     watch.now_s += LOOK_AGAIN_S
     assert Domain(name="a.example", catch_all=("c@a.example",)) == lookup.domain("a.example")
     assert Account(
-        name="x@a.example", quota_octets=1000, suspended=True, receives_mail=False
+        name="x@a.example", quota_octets=1000, quota_messages=7, suspended=True, receives_mail=False
     ) == lookup.account("x@a.example")
     assert Alias(address="y@a.example", targets=("x@a.example",), members_may_send=True) == lookup.alias(
         "y@a.example"
@@ -67,7 +67,7 @@ def test_a_name_is_never_read_as_sql(tmp_path: Path, name: str) -> None:
     lookup = SqliteLookup(file)
     writer = open_for_writing(file)
     writer.execute("INSERT INTO domains VALUES ('a.example', '[]', 0, 0)")
-    writer.execute("INSERT INTO accounts VALUES ('x@a.example', 'a.example', '[]', NULL, 'f', 0, 1, 0)")
+    writer.execute("INSERT INTO accounts VALUES ('x@a.example', 'a.example', '[]', NULL, 'f', 0, 1, 0, NULL)")
 
     assert lookup.account(name) is None
     assert lookup.alias(name) is None
@@ -95,3 +95,20 @@ def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
     newer.close()
     with pytest.raises(DirectoryUnusable, match="newer pymta"):
         SqliteLookup(tmp_path / "newer")
+
+
+def test_a_file_of_an_older_version_is_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr(database, "_MIGRATIONS", database._MIGRATIONS[:1])
+        old = open_for_writing(tmp_path / "directory.db")
+        old.execute("INSERT INTO domains VALUES ('a.example', '[]', 0, 0)")
+        old.execute(
+            "INSERT INTO accounts VALUES ('x@a.example', 'a.example', '[]', 5, 'a.example/x', 0, 1, 0)"
+        )
+        old.close()
+    account = SqliteLookup(tmp_path / "directory.db").account("x@a.example")
+
+    assert account is not None
+    assert (5, None) == (account.quota_octets, account.quota_messages)

@@ -16,6 +16,7 @@ from pymta.admin.control import Selection
 from tests.e2e.our_sink import OurSink
 from tests.e2e.wire import Wire
 from tests.partners.accounts import Accounts
+from tests.partners.dovecot import doveadm
 from tests.partners.pymta import PYTHON, Pymta, next_hop
 from tests.partners.waiting import wait_until
 
@@ -351,3 +352,45 @@ def vacation(server: Pymta, *arguments: str, said: str = "") -> str:
     )
     assert 0 == done.returncode, done.stderr
     return done.stdout
+
+
+def test_a_number_of_messages_is_a_quota_that_dovecot_reads(
+    start_pymta: Callable[..., Pymta], accounts: Accounts
+) -> None:
+    """
+    Beside the octets, in `maildirsize`; whoever is full is refused at RCPT until there is room again.
+    """
+    accounts.change(ANN, quota_octets=1_000_000, quota_messages=2)
+    server, ledger = start_pymta(), accounts.mailbox(ANN) / "maildirsize"
+    for number in (1, 2):
+        send(server, ANN)
+        wait_until(lambda: counted(ledger) == number or None, "it is counted")  # noqa: B023 - asked at once
+
+    with Wire(server.port) as client:
+        assert 250 == client.command("MAIL FROM:<author@example.net>")[0]
+        assert 552 == client.command(f"RCPT TO:<{ANN}>")[0]
+    assert "1000000S,2C" == ledger.read_text().splitlines()[0]
+    accounts.change(ANN, quota_messages=3)
+    wait_until(lambda: send_refused(server) is None or None, "there is room")
+    accounts.wait(ANN, 3)
+    told = doveadm(
+        accounts.mailbox(ANN),
+        *("-o", "plugin/quota=maildir:User quota", "-o", "mail_plugins=quota"),
+        *("-o", "plugin/quota_rule=*:bytes=1000000:messages=3", "quota", "get"),
+    )
+    assert re.search(r"MESSAGE\s+3\s+3\s+100", told), told
+
+
+def counted(ledger: Path) -> int:
+    """The messages of a `maildirsize`."""
+    lines = ledger.read_text().splitlines() if ledger.exists() else []
+    return sum(int(line.split()[1]) for line in lines[1:])
+
+
+def send_refused(server: Pymta) -> str | None:
+    """Why a message to Ann is refused; None where it is taken."""
+    try:
+        send(server, ANN)
+    except smtplib.SMTPRecipientsRefused as error:
+        return str(error)
+    return None

@@ -26,6 +26,9 @@ _OPTIONS: Final = (
         "--quota", metavar="SIZE", help='How much mail it may have, as "500M" or "2G"; "none" for no end.'
     ),
     click.option(
+        "--quota-messages", metavar="NUMBER", help='How many messages it may have; "none" for any number.'
+    ),
+    click.option(
         "--address",
         "addresses",
         multiple=True,
@@ -103,7 +106,7 @@ def list_accounts(
     else:
         print_table(
             ("account", "quota", "folder", "state"),
-            [(a.name, _quota_text(a.quota_octets), a.mail_folder, _state(a)) for a in rows],
+            [(a.name, _quota_text(a), a.mail_folder, _state(a)) for a in rows],
             right=("quota",),
         )
 
@@ -125,7 +128,7 @@ def show(config: Path | None, no_config: bool, data: Path | None, address: str, 
     for label, value in (
         ("account", account.name),
         ("state", _state(account)),
-        ("quota", _quota_text(account.quota_octets)),
+        ("quota", _quota_text(account)),
         ("folder", str(settings.mailboxes_folder / account.mail_folder)),
         ("aliases", ", ".join(aliases)),
         ("may use", ", ".join(account.addresses)),
@@ -200,6 +203,8 @@ def _changes(given: dict[str, Any]) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     if given["quota"] is not None:
         changes["quota_octets"] = _quota(given["quota"])
+    if given["quota_messages"] is not None:
+        changes["quota_messages"] = _quota_messages(given["quota_messages"])
     if given["addresses"]:
         none = given["addresses"] == ("none",)
         changes["addresses"] = () if none else given["addresses"]
@@ -220,6 +225,14 @@ def _quota(text: str) -> int | None:
     if not (number.isascii() and number.isdigit()) or len(number) > 12:
         raise click.UsageError(f'--quota: expected a size such as 500M or 2G, or "none"; got {text!r}')
     return int(number) * (factor or 1)
+
+
+def _quota_messages(text: str) -> int | None:
+    if text.lower() == "none":
+        return None
+    if not (text.isascii() and text.isdigit()) or len(text) > 12 or not int(text):
+        raise click.UsageError(f'--quota-messages: expected a number such as 10000, or "none"; got {text!r}')
+    return int(text)
 
 
 def _password(settings: Settings, *, stored: bool) -> list[str]:
@@ -251,8 +264,11 @@ def _stored_forms(settings: Settings, password: str, *, scram: bool) -> list[str
     return stored_forms(password, hash_cost(settings.auth), scram=scram and settings.auth.scram)
 
 
-def _quota_text(quota_octets: int | None) -> str:
-    return "" if quota_octets is None else f"{octets(quota_octets)}B"
+def _quota_text(account: Any) -> str:
+    bounds = [] if account.quota_octets is None else [f"{octets(account.quota_octets)}B"]
+    return ", ".join(
+        bounds + ([] if account.quota_messages is None else [f"{account.quota_messages} messages"])
+    )
 
 
 def _state(account: Any) -> str:

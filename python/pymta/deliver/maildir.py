@@ -91,6 +91,7 @@ class MaildirDelivery:
                 folder=self._folder_for(delivery.detail),
                 makes_folder=self._settings.detail_folder == "made",
                 quota_octets=account.quota_octets,
+                quota_messages=account.quota_messages,
             )
         except ValueError as error:
             self._trouble(f"account {account.name}: {error}", message.id)

@@ -45,23 +45,27 @@ class MailboxQuota:
 
         Costs the reading of one small file, and nothing for an account without a quota.
         """
-        quota = account.quota_octets
-        if quota is None:
+        octets_max, messages_max = account.quota_octets, account.quota_messages
+        if octets_max is None and messages_max is None:
             return None
-        if size_octets > quota:  # however empty it is
-            return FULL[self._settings.over_quota]
-        used = self._used_octets(self._folder / account.mail_folder / _FILE)
-        if used is None or used + max(size_octets, 1) <= quota:
+        full = FULL[self._settings.over_quota]
+        if octets_max is not None and size_octets > octets_max:  # however empty it is
+            return full
+        used = self._used(self._folder / account.mail_folder / _FILE)
+        if used is None:
             return None
-        return FULL[self._settings.over_quota]
+        octets, messages = used
+        fits = octets_max is None or octets + max(size_octets, 1) <= octets_max
+        return None if fits and (messages_max is None or messages < messages_max) else full
 
-    def _used_octets(self, file: Path) -> int | None:
-        """The sum of the lines after the first; None where there is no file, an old one, or one of another form."""
+    def _used(self, file: Path) -> tuple[int, int] | None:
+        """Octets and messages, the sums of the lines after the first; None where there is no file, an old one, or one of another form."""
         try:
             with file.open("rb") as stream:
                 text = stream.read(_FILE_OCTETS_MAX + 1)
             if len(text) > _FILE_OCTETS_MAX or self._now_s() - file.stat().st_mtime > _BELIEVED_S_MAX:
                 return None
-            return sum(int(line.split()[0]) for line in text.splitlines()[1:] if line.strip())
+            lines = [line.split() for line in text.splitlines()[1:] if line.strip()]
+            return sum(int(line[0]) for line in lines), sum(int(line[1]) for line in lines)
         except (OSError, ValueError, IndexError):
             return None

@@ -60,6 +60,7 @@ _MIGRATIONS: Final = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX aliases_of_domain ON aliases (domain);
     """,
+    "ALTER TABLE accounts ADD COLUMN quota_messages INTEGER",
 )
 
 

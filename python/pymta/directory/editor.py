@@ -24,6 +24,7 @@ __all__ = ["DirectoryEditor", "EntryProblem"]
 
 TARGETS_MAX: Final = 1000
 LABEL_OCTETS_MAX: Final = 64
+_ACCOUNT: Final = "name, addresses, quota_octets, quota_messages, mail_folder, suspended, receives_mail"  # as `_account` takes them
 
 _list_of = msgspec.json.Decoder(tuple[str, ...])
 
@@ -101,7 +102,7 @@ class DirectoryEditor:
 
     def accounts(self, domain: str | None = None) -> list[Account]:
         """All accounts, or those of a domain, in order of name."""
-        query = "SELECT name, addresses, quota_octets, mail_folder, suspended, receives_mail FROM accounts"
+        query = f"SELECT {_ACCOUNT} FROM accounts"  # noqa: S608 - columns of ours
         rows = (
             self._rows(f"{query} ORDER BY name")
             if domain is None
@@ -112,7 +113,7 @@ class DirectoryEditor:
     def account(self, name: str) -> Account:
         """The account of that name in any spelling."""
         name = _address(name)
-        query = "SELECT name, addresses, quota_octets, mail_folder, suspended, receives_mail FROM accounts WHERE name = ?"
+        query = f"SELECT {_ACCOUNT} FROM accounts WHERE name = ?"  # noqa: S608 - likewise
         for row in self._rows(query, name):
             return _account(row)
         raise EntryProblem(f"no account {name}")
@@ -153,7 +154,8 @@ class DirectoryEditor:
 
         Args:
             name: Which.
-            options: `addresses`, `quota_octets`, `mail_folder`, `suspended`, `receives_mail`; absent: as it is.
+            options: `addresses`, `quota_octets`, `quota_messages`, `mail_folder`, `suspended`, `receives_mail`; absent: as it
+                is.
         """
         with self._change():
             return self._set_account(self.account(name).name, **options)
@@ -163,7 +165,7 @@ class DirectoryEditor:
             match option:
                 case "addresses":
                     kept: Any = _json(_own_address(one) for one in value)
-                case "quota_octets":
+                case "quota_octets" | "quota_messages":
                     kept = value
                 case "mail_folder":
                     kept = _folder(value) if value else folder_of(name)
@@ -355,11 +357,12 @@ class DirectoryEditor:
 
 
 def _account(row: tuple[Any, ...]) -> Account:
-    name, addresses, quota, folder, suspended, receives = row
+    name, addresses, quota_octets, quota_messages, folder, suspended, receives = row
     return Account(
         name=name,
         addresses=_list_of.decode(addresses),
-        quota_octets=quota,
+        quota_octets=quota_octets,
+        quota_messages=quota_messages,
         mail_folder=folder,
         suspended=bool(suspended),
         receives_mail=bool(receives),

@@ -51,6 +51,7 @@ class _Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     app_passwords: dict[str, str] = {}
     addresses: tuple[str, ...] = ()
     quota_octets: int | None = None
+    quota_messages: int | None = None
     mail_folder: str = ""
     suspended: bool = False
     receives_mail: bool = True
@@ -164,6 +165,7 @@ class _Reader:
             name=name,
             addresses=tuple(own),
             quota_octets=entry.quota_octets,
+            quota_messages=entry.quota_messages,
             mail_folder=entry.mail_folder,
             suspended=entry.suspended,
             receives_mail=entry.receives_mail,

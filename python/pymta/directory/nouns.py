@@ -33,6 +33,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     """What it may use in MAIL FROM and From besides its name and its aliases; `@example.org` is a whole domain."""
     quota_octets: int | None = None
     """None for no limit."""
+    quota_messages: int | None = None
+    """How many messages it may keep; None for no limit."""
     mail_folder: str = ""
     """Below the mailboxes' root; two plain names unless an operator chose another relative path."""
     suspended: bool = False

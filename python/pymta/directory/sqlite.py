@@ -136,12 +136,16 @@ class SqliteLookup:
         return None
 
     def _read_account(self, name: str) -> Account | None:
-        query = "SELECT addresses, quota_octets, mail_folder, suspended, receives_mail FROM accounts WHERE name = ?"
-        for addresses, quota, folder, suspended, receives in self._rows(query, name):
+        query = (
+            "SELECT addresses, quota_octets, quota_messages, mail_folder, suspended, receives_mail"
+            " FROM accounts WHERE name = ?"
+        )
+        for addresses, octets, messages, folder, suspended, receives in self._rows(query, name):
             return Account(
                 name=name,
                 addresses=_addresses.decode(str(addresses)),
-                quota_octets=quota if isinstance(quota, int) else None,
+                quota_octets=octets if isinstance(octets, int) else None,
+                quota_messages=messages if isinstance(messages, int) else None,
                 mail_folder=str(folder),
                 suspended=bool(suspended),
                 receives_mail=bool(receives),

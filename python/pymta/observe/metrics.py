@@ -151,6 +151,11 @@ class Metrics:
     message_octets: Histogram = _histogram("Size of accepted messages.", OCTETS)
     accept_s: Histogram = _histogram("From the end of the content to the 250.", SECONDS)
 
+    # ---- access ------------------------------------------------------------------------------------------------------
+    messages_retrieved: int = _counter("Messages that readers fetched whole.")
+    messages_deleted: int = _counter("Messages that readers removed.")
+    maildrops_refused: Counts = _counts("Inboxes that could not be opened for a reader.", label="cause")
+
     # ---- policy ------------------------------------------------------------------------------------------------------
     hook_failures: Counts = _counts("Hooks that raised or took too long.", label="hook")
     policy_reloads: Counts = _counts("Loads of the policy script.", label="outcome")

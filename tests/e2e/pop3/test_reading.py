@@ -6,10 +6,12 @@ import poplib
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 
 from tests.e2e.pop3.conftest import ALICE, BOB, PASSWORD, Reading
+from tests.partners.waiting import wait_until
 
 MESSAGE = b"From: a@example.net\nSubject: hello\n\n.dots\n..\nlast\n"
 
@@ -178,3 +180,56 @@ def test_workers_share_the_lock(start_reading: Callable[..., Reading]) -> None:
         for _ in range(6):
             with pytest.raises(poplib.error_proto, match=r"\[IN-USE\]"), reading.client():
                 pass
+
+
+@pytest.mark.parametrize("messages_gone", [1, 40, 150])
+def test_a_kill_within_quit_removes_nothing_else(
+    start_reading: Callable[..., Reading], messages_gone: int
+) -> None:
+    """
+    kill -9 when some of 300 messages are removed: the others are whole, and nobody holds the maildrop.
+    """
+    reading = start_reading(auth={"in_the_clear": "loopback"})
+    for number in range(400):
+        reading.put(f"{number}.a", MESSAGE)
+    with socket.create_connection(("127.0.0.1", reading.port("starttls")), timeout=20) as connection:
+        commands = [
+            f"USER {ALICE}",
+            f"PASS {PASSWORD}",
+            *(f"DELE {number}" for number in range(1, 301)),
+            "QUIT",
+        ]
+        connection.sendall("".join(f"{command}\r\n" for command in commands).encode())
+        wait_until(lambda: len(reading.names()) <= 400 - messages_gone, "some are gone", limit_s=20)
+        reading.server.kill()
+    left = set(reading.names())
+    assert {f"{number}.a" for number in range(300, 400)} <= left
+    assert {MESSAGE} == {(reading.accounts.mailbox(ALICE) / "new" / name).read_bytes() for name in left}
+
+    reading.server.start()
+    with reading.client() as pop:
+        assert len(left) == pop.stat()[0]
+        pop.quit()
+
+
+def test_a_reload_keeps_sessions_and_changes_the_next(start_reading: Callable[..., Reading]) -> None:
+    reading = start_reading()
+    reading.put("1.a", MESSAGE)
+    with reading.client() as pop:
+        reading.server.reload()
+        assert MESSAGE.splitlines() == pop.retr(1)[1]
+        pop.dele(1)
+        pop.quit()
+    assert [] == reading.names()
+
+
+def test_who_says_nothing_before_a_login_is_sent_away(start_reading: Callable[..., Reading]) -> None:
+    """
+    Without a word: RFC 1939 §3.
+    """
+    reading = start_reading(pop3={"login_s_max": 10})
+    with socket.create_connection(("127.0.0.1", reading.port("starttls")), timeout=30) as connection:
+        assert connection.recv(100).startswith(b"+OK")
+        with suppress(ConnectionResetError):
+            assert b"" == connection.recv(100)
+    assert reading.server.wait_events(1, "connect", end="timed_out")

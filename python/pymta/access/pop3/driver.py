@@ -273,8 +273,11 @@ class Pop3Driver(asyncio.Protocol):
             maildrop = await opening
         except (OSError, ValueError) as error:
             self._door.log.trouble("maildrop", error, sid=self._view.id)
+            self._door.metrics.maildrops_refused.add("trouble")
             self._refuse("the mailbox cannot be opened", "SYS/TEMP", cause="maildrop")
             return
+        if isinstance(maildrop, str):
+            self._door.metrics.maildrops_refused.add(maildrop)
         if maildrop == "in_use":
             self._refuse("somebody else is reading this mailbox", "IN-USE", cause="maildrop in use")
         elif maildrop == "too_soon":
@@ -330,6 +333,7 @@ class Pop3Driver(asyncio.Protocol):
             self._send(piece)
         if event.lines is None:
             self._retrieved_count += 1
+            self._door.metrics.messages_retrieved += 1
         session.end_content()
 
     def _send(self, octets: bytes) -> None:
@@ -348,6 +352,7 @@ class Pop3Driver(asyncio.Protocol):
             self._session.refuse("some messages could not be removed", code="SYS/TEMP")
             return
         self._deleted_count = len(deleted)
+        self._door.metrics.messages_deleted += len(deleted)
         self._session.updated()
 
     # ---- TLS

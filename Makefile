@@ -59,8 +59,13 @@ ldap: venv # the extra that needs a library of the system to be built; without i
 partners: ## Install the Debian packages that tests talk to, or name those that are missing
 	@$(PYTHON) tools/partners.py
 
+.PHONY: fuzz
+fuzz: ## Fuzz every parser and both sessions, each for SECONDS (60); needs a nightly Rust
+	@rustc +nightly --version >/dev/null 2>&1 || { echo "fuzzing needs a nightly Rust: rustup toolchain install nightly"; exit 1; }
+	rust/fuzz/all $(or $(SECONDS),60)
+
 .PHONY: soak
-soak: partners develop ## Run what takes long: crash loops, long fuzzing, big queues
+soak: partners develop fuzz ## Run what takes long: crash loops, long fuzzing, big queues
 	PYMTA_SOAK=1 cargo test --locked --release --workspace
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder -m soak --timeout 3600
 

@@ -205,6 +205,12 @@ class Pymta:
         result = self.control.reload()
         assert result.ok, result.problem
 
+    def rotate_log(self) -> None:
+        """`reload` with the log begun anew, for tests that last; what was not read yet is gone."""
+        self.log_file.unlink()
+        self._read_octets = 0
+        self.reload()
+
     # ---- what it did -------------------------------------------------------------------------------------------------
 
     def log(self) -> list[dict[str, Any]]:

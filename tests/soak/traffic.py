@@ -47,7 +47,7 @@ def rcpt(session, recipient):
         return refuse("550 5.7.1 not for you")
 
 async def message(session, message):
-    message.add_field("X-Seen", str(len(message.header.get("Subject", ""))))
+    message.add_field("X-Seen", str(len(message.field("Subject") or "")))
 """
 
 RUBBISH = (

@@ -150,7 +150,7 @@ async def test_postfix_delivers_to_it(tmp_path: Path, start_postfix: Callable[..
     async with running(folder=tmp_path, behaviours=Behaviours(deferred_share=0.5, seed=1)) as (sink, port):
         relay = await asyncio.to_thread(start_postfix, Postfix.relay, port)
         await asyncio.to_thread(smtp_source, relay.port, 10)
-        await wait_until_async(lambda: 10 == sink.counts.messages, "all messages arrived", limit_s=40)
+        await wait_until_async(lambda: sink.counts.messages >= 10, "all messages arrived", limit_s=40)
 
         assert sink.counts.deferred > 0
 

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from pymta._core import Reply, ServerSession
 from pymta.accept.door import Door, counted_address
+from pymta.accept.gone import GONE
 from pymta.accept.smtp import HANDLERS, Conversation
 from pymta.auth.sasl import Channel
 from pymta.observe.events import Connect
@@ -171,6 +172,10 @@ class SmtpDriver(asyncio.Protocol):
         self._door.admission.leave(self._counted_address)
         self._door.metrics.connections_open -= 1
         self._log_session()
+        # Else each would refer to the other until the collector comes by, which is seldom, and the transport is large where
+        # there was TLS.
+        self._transport = GONE
+        self._conversation = cast(Conversation, None)
 
     def pause_writing(self) -> None:
         # Who does not read our replies does not get to send more commands.
@@ -237,7 +242,8 @@ class SmtpDriver(asyncio.Protocol):
         except BaseException as error:
             self.fail(error)
             return
-        self.advance()
+        if self._transport is not GONE:
+            self.advance()
 
     # ---- TLS
 

@@ -25,6 +25,7 @@ from pymta._core import (
 )
 from pymta.accept.door import counted_address
 from pymta.accept.driver import End, channel_of, tls_facts, unmapped
+from pymta.accept.gone import GONE
 from pymta.access.pop3.login import Pop3Login, Refused
 from pymta.auth.login import LoggedIn
 from pymta.observe.events import Connect, Refuse
@@ -154,6 +155,7 @@ class Pop3Driver(asyncio.Protocol):
         self._door.admission.leave(self._counted_address)
         self._door.metrics.connections_open -= 1
         self._log_session()
+        self._transport = GONE
 
     def pause_writing(self) -> None:
         self._writing_paused_at_s = self._loop.time()

@@ -605,7 +605,7 @@ class Pop3Settings:
         cls,
         *,
         stls: bool = False,
-        auth_mechanisms: Sequence[str] = (),
+        auth_mechanisms: Sequence[str] = ...,
         user_and_pass: bool = False,
         auth_without_tls: bool = False,
         login_delay_s: int | None = None,

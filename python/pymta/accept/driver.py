@@ -13,12 +13,12 @@ from typing import Any, Literal, TypeVar, cast
 
 from pymta._core import Reply, ServerSession
 from pymta.accept.door import Door, counted_address
-from pymta.accept.gone import GONE
 from pymta.accept.smtp import HANDLERS, Conversation
 from pymta.auth.sasl import Channel
 from pymta.observe.events import Connect
 from pymta.policy.annotations import TlsFacts
 from pymta.policy.session import Session
+from pymta.runtime.gone import GONE
 
 __all__ = ["End", "SmtpDriver", "channel_of", "tls_facts", "unmapped"]
 

@@ -25,11 +25,11 @@ from pymta._core import (
 )
 from pymta.accept.door import counted_address
 from pymta.accept.driver import End, channel_of, tls_facts, unmapped
-from pymta.accept.gone import GONE
 from pymta.access.pop3.login import Pop3Login, Refused
 from pymta.auth.login import LoggedIn
 from pymta.observe.events import Connect, Refuse
 from pymta.policy.session import Session
+from pymta.runtime.gone import GONE
 
 if TYPE_CHECKING:
     from pymta.access.pop3.door import Pop3Door

@@ -5,6 +5,7 @@ What faces everybody: it answers challenges, nothing else, and nobody holds it u
 import asyncio
 import socket
 import ssl
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -150,6 +151,17 @@ async def test_by_tls_the_handshake_is_the_answer(place: Place) -> None:
     assert b"\x06\x08\x2b\x06\x01\x05\x05\x07\x01\x1f\x01\x01\xff\x04\x22\x04\x20" in certificate
     with pytest.raises((ssl.SSLError, ConnectionResetError)):
         await asyncio.to_thread(shake_hands, place.port, "other.example.test", [PROTOCOL])
+
+
+def test_challenges_are_kept_where_no_folder_was_made_at_the_start(tmp_path: Path) -> None:
+    """Names may come with a reload."""
+    challenges = Challenges(tmp_path)
+
+    files = [challenges.put_http(TOKEN, PROOF), challenges.put_tls("mail.example.test", PROOF)]
+
+    for file in files:
+        assert file.is_file()
+        assert [0o700, 0o700] == [stat.S_IMODE(folder.stat().st_mode) for folder in file.parents[:2]]
 
 
 def test_a_port_that_is_taken_is_named() -> None:

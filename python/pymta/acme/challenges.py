@@ -37,19 +37,25 @@ class Challenges:
         """Take away what an earlier run has left."""
         for kept in (self.http_folder, self.tls_folder):
             shutil.rmtree(kept, ignore_errors=True)
-            kept.mkdir(mode=0o700, parents=True)
 
     def put_http(self, token: str, key_authorization: str) -> Path:
         """Answer for *token*; the file is the caller's to take away."""
-        file = self.http_folder / token
+        file = _made(self.http_folder) / token
         write_private(file, key_authorization.encode("ascii"))
         return file
 
     def put_tls(self, name: str, key_authorization: str) -> Path:
         """Answer in handshakes for *name*; the file is the caller's to take away."""
-        file = self.tls_folder / f"{name}.pem"
+        file = _made(self.tls_folder) / f"{name}.pem"
         write_private(file, challenge_certificate(name, key_authorization))
         return file
+
+
+def _made(kept: Path) -> Path:
+    """Made when it is needed: names may come with a reload, long after the start."""
+    for folder in (kept.parent, kept):  # each one, since `parents` would leave the upper one to everybody
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return kept
 
 
 def challenge_certificate(name: str, key_authorization: str) -> bytes:

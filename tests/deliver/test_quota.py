@@ -1,7 +1,10 @@
 """A full mailbox is known at RCPT, by the file that the store keeps; what is old or odd is not believed."""
 
 import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -92,3 +95,88 @@ def test_a_bound_of_messages_alone_lets_any_size_in(tmp_path: Path) -> None:
 
     assert asked.why_full(only_messages, 10**9) is None
     assert asked.why_full(ALICE, 10**9) is not None
+
+
+def fifo(folder: Path) -> None:
+    (folder / "maildirsize").unlink()
+    os.mkfifo(folder / "maildirsize")
+
+
+def link_to_a_file(folder: Path) -> None:
+    (folder / "maildirsize").rename(folder / "elsewhere")
+    (folder / "maildirsize").symlink_to("elsewhere")
+
+
+def second_name(folder: Path) -> None:
+    (folder / "elsewhere").hardlink_to(folder / "maildirsize")
+
+
+def link_to_a_mailbox(folder: Path) -> None:
+    folder.rename(folder.parent / "b")
+    folder.symlink_to("b")
+
+
+def link_to_a_domain(folder: Path) -> None:
+    folder.parent.rename(folder.parent.parent / "y.example")
+    folder.parent.symlink_to("y.example")
+
+
+def hangs(_number: int, _frame: FrameType | None) -> None:
+    raise AssertionError("it waits")
+
+
+def a_folder(folder: Path) -> None:
+    (folder / "maildirsize").unlink()
+    (folder / "maildirsize").mkdir()
+
+
+@pytest.mark.parametrize(
+    "put", [fifo, link_to_a_file, second_name, link_to_a_mailbox, link_to_a_domain, a_folder]
+)
+def test_what_others_put_there_is_neither_waited_for_nor_followed(
+    tmp_path: Path, put: Callable[[Path], None]
+) -> None:
+    """
+    An account's user may write into the mailbox; the file is read on the event loop.
+    """
+    asked = quota(tmp_path, "1000S\n1000 1\n")
+    assert asked.why_full(ALICE, 1) is not None
+    put(tmp_path / "x.example" / "a")
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(5)
+    try:
+        assert asked.why_full(ALICE, 1) is None
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_the_root_may_be_a_link(tmp_path: Path) -> None:
+    """It is the operator's own path."""
+    asked = quota(tmp_path / "real", "1000S\n1000 1\n")
+    assert asked.why_full(ALICE, 1) is not None
+    (tmp_path / "root").symlink_to("real")
+
+    linked = MailboxQuota(tmp_path / "root", MailboxesSettings(), now_s=lambda: NOW_S)
+    assert linked.why_full(ALICE, 1) is not None
+
+
+@pytest.mark.parametrize("mail_folder", ["../x.example/a", "x.example/../x.example/a", "/x.example/a"])
+def test_no_mailbox_lies_beside_the_root(tmp_path: Path, mail_folder: str) -> None:
+    asked = quota(tmp_path, "1000S\n1000 1\n")
+
+    assert asked.why_full(Account(name="a@x.example", mail_folder=mail_folder, quota_octets=1000), 1) is None
+
+
+def test_nothing_stays_open(tmp_path: Path) -> None:
+    def open_count() -> int:
+        return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+    asked = quota(tmp_path, "1000S\n1000 1\n")
+    (tmp_path / "x.example" / "b" / "maildirsize").mkdir(parents=True)
+    before = open_count()
+    for folder in ("x.example/a", "x.example/b", "x.example/none", "x.example/a/maildirsize", "../x"):
+        asked.why_full(Account(name="a@x.example", mail_folder=folder, quota_octets=1000), 1)
+
+    assert open_count() == before

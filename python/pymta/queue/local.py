@@ -257,13 +257,21 @@ class _Portion:
 
     def _deliver(self, index: int, delivery: LocalDelivery, via: tuple[str, ...]) -> None:
         message = self.delivery.round.message
+        is_settled = False
 
         def settled(reply: Reply) -> None:
+            nonlocal is_settled
+            is_settled = True
             if reply.is_positive:
                 self._site.delivered(message, delivery, via)
             self._answered(index, reply)
 
-        self._site.maildir.deliver(message, index, delivery, settled)
+        try:
+            self._site.maildir.deliver(message, index, delivery, settled)
+        except Exception as error:  # likewise
+            if is_settled:
+                raise
+            self._failed(index, error, _NOT_STORED)
 
     async def _send_on(self, index: int, resolution: Resolution) -> None:
         try:

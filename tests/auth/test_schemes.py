@@ -12,6 +12,7 @@ from pymta.auth.schemes import (
     HashCost,
     UnknownScheme,
     make,
+    make_generated,
     make_scram,
     needs_upgrade,
     prepared,
@@ -139,3 +140,11 @@ def test_two_keyboards_write_the_same_password(one: str, other: str) -> None:
 @given(st.text(max_size=40))
 def test_no_text_breaks_the_reader(stored: str) -> None:
     assert not verify(stored, "password")
+
+
+def test_what_we_have_made_ourselves_is_quick_to_verify() -> None:
+    stored = make_generated("x" * 24)
+    assert "ssha512" == scheme_of(stored)
+    assert verify(stored, "x" * 24)
+    assert not verify(stored, "x" * 23)
+    assert stored != make_generated("x" * 24)

@@ -78,6 +78,8 @@ def test_what_it_says_is_found(tmp_path: Path) -> None:
         ('[domains."a.example"]\n[accounts."x@a.example"]\nmail_folder = "../x"', 3, "below the mailboxes"),
         ('[domains."a.example"]\n[aliases."x@a.example"]\ntargets = []', 3, "at least one"),
         ('[domains."a.example"]\n[aliases."x@a.example"]\ntargets = ["y@a.example"]', 3, "neither"),
+        ('[domains."a.example"]\n[accounts."x@a.example"]\nquota_octets = -1', 2, ">= 1"),
+        ('[domains."a.example"]\n[accounts."x@a.example"]\nquota_messages = 9999999999', 2, "<= 2147483648"),
         ('[domains."a.example"]\ncatch_all = ["y@a.example"]', 2, "neither an account nor an alias"),
         ('[domains."a.example"]\n[accounts."x@a.example"]\naddresses = ["x y"]', 3, "not an address"),
     ],

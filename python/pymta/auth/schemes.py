@@ -7,7 +7,8 @@ One stored password: made, verified, and whether it is still good enough.
     $5$… $6$…            SHA-crypt; {CRYPT}, {SHA256-CRYPT}, {SHA512-CRYPT} before it are read over
     $2a$… $2b$… $2y$…    bcrypt; {BLF-CRYPT} before it is read over
 
-All but the first two are brought from elsewhere; they verify, and a login that succeeds replaces them. MD5 and
+All but the first two are brought from elsewhere; they verify, and a login that succeeds replaces them. {SSHA512} is also
+what we make for passwords of applications. MD5 and
 cleartext are no passwords any more: such an entry never matches.
 
 Functions here compute for milliseconds on purpose. Nobody calls them on the event loop; `Verifier` has threads.
@@ -35,6 +36,7 @@ __all__ = [
     "HashCost",
     "UnknownScheme",
     "make",
+    "make_generated",
     "make_scram",
     "needs_upgrade",
     "prepared",
@@ -95,6 +97,18 @@ def prepared(password: str) -> str:
 def make(password: str, cost: HashCost) -> str:
     """The stored form of a password, with a salt of its own."""
     return _hasher(cost).hash(prepared(password))
+
+
+def make_generated(password: str) -> str:
+    """
+    The stored form of a password that we have made ourselves, long and random.
+
+    Nobody finds it by guessing, so a fast hash is enough; a dear one for each of them would tell, by the time that a login
+    takes, how many an account has.
+    """
+    salt = os.urandom(SALT_OCTETS)
+    digest = hashlib.sha512(password.encode() + salt).digest()
+    return "{SSHA512}" + base64.b64encode(digest + salt).decode("ascii")
 
 
 def make_scram(password: str, cost: HashCost) -> str:

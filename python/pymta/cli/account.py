@@ -14,6 +14,7 @@ import click
 from pymta.cli import place
 from pymta.cli.directory import editing, settings_of
 from pymta.cli.output import octets, print_json, print_table
+from pymta.directory.nouns import QUOTA_MESSAGES_MAX, QUOTA_OCTETS_MAX
 
 if TYPE_CHECKING:
     from pymta.config.settings import Settings
@@ -187,8 +188,10 @@ def passwd(
             editor.remove_password(account.name, label)
             click.echo("password removed")
         elif label:
+            from pymta.auth.schemes import make_generated
+
             made = secrets.token_urlsafe(_GENERATED_OCTETS)
-            editor.set_password(account.name, label, _stored_forms(settings, made, scram=False))
+            editor.set_password(account.name, label, [make_generated(made)])
             click.echo(made)
         else:
             editor.set_password(account.name, "", _password(settings, stored=stored))
@@ -224,13 +227,17 @@ def _quota(text: str) -> int | None:
     number = text if factor is None else text[:-1]
     if not (number.isascii() and number.isdigit()) or len(number) > 12:
         raise click.UsageError(f'--quota: expected a size such as 500M or 2G, or "none"; got {text!r}')
-    return int(number) * (factor or 1)
+    quota = int(number) * (factor or 1)
+    if not 0 < quota <= QUOTA_OCTETS_MAX:
+        raise click.UsageError(f"--quota: expected 1 to {QUOTA_OCTETS_MAX >> 40}T; got {text!r}")
+    return quota
 
 
 def _quota_messages(text: str) -> int | None:
     if text.lower() == "none":
         return None
-    if not (text.isascii() and text.isdigit()) or len(text) > 12 or not int(text):
+    is_number = text.isascii() and text.isdigit() and len(text) <= 12
+    if not is_number or not 0 < int(text) <= QUOTA_MESSAGES_MAX:
         raise click.UsageError(f'--quota-messages: expected a number such as 10000, or "none"; got {text!r}')
     return int(text)
 

@@ -21,13 +21,13 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
 from pymta.config import toml_lines
 from pymta.directory.identity import canonical_address
-from pymta.directory.nouns import Account, Alias, Domain, Password
+from pymta.directory.nouns import QUOTA_MESSAGES_MAX, QUOTA_OCTETS_MAX, Account, Alias, Domain, Password
 from pymta.directory.table import TableLookup
 from pymta.mail.errors import ConfigError
 from pymta.mail.names import canonical_name
@@ -50,8 +50,8 @@ class _Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scram: str = ""
     app_passwords: dict[str, str] = {}
     addresses: tuple[str, ...] = ()
-    quota_octets: int | None = None
-    quota_messages: int | None = None
+    quota_octets: Annotated[int, msgspec.Meta(ge=1, le=QUOTA_OCTETS_MAX)] | None = None
+    quota_messages: Annotated[int, msgspec.Meta(ge=1, le=QUOTA_MESSAGES_MAX)] | None = None
     mail_folder: str = ""
     suspended: bool = False
     receives_mail: bool = True

@@ -19,7 +19,7 @@ from pymta._core import Reply
 from pymta.config.settings.ldap import LdapSettings
 from pymta.directory.identity import InvalidAddress, canonical_address
 from pymta.directory.lookup import NotKnownYet
-from pymta.directory.nouns import Account, Alias, Domain, Password
+from pymta.directory.nouns import QUOTA_OCTETS_MAX, Account, Alias, Domain, Password
 from pymta.mail.errors import ConfigError, TemporaryFailure
 from pymta.mail.secret import Secret
 
@@ -244,7 +244,9 @@ class LdapLookup:
         return Account(
             name=name,
             addresses=_addresses(_texts(entry, settings.addresses_attribute)),
-            quota_octets=int(quota) if quota.isascii() and quota.isdigit() and int(quota) else None,
+            quota_octets=min(int(quota), QUOTA_OCTETS_MAX)
+            if quota.isascii() and quota.isdigit() and int(quota[:20])
+            else None,
         )
 
 

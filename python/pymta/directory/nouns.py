@@ -2,7 +2,7 @@
 What a directory knows: values, made by a `Lookup` and never changed. All addresses and names in them are canonical.
 """
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -10,7 +10,21 @@ from pymta._core import Address
 from pymta.directory.identity import folder_of
 from pymta.mail.secret import Secret
 
-__all__ = ["Account", "Alias", "Domain", "LocalDelivery", "Password", "Resolution", "Status"]
+__all__ = [
+    "QUOTA_MESSAGES_MAX",
+    "QUOTA_OCTETS_MAX",
+    "Account",
+    "Alias",
+    "Domain",
+    "LocalDelivery",
+    "Password",
+    "Resolution",
+    "Status",
+]
+
+QUOTA_OCTETS_MAX: Final = 1 << 50
+"""A thousand terabytes: what is more is a slip of the keyboard."""
+QUOTA_MESSAGES_MAX: Final = 1 << 31
 
 
 class Domain(msgspec.Struct, frozen=True, kw_only=True):

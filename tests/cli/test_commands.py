@@ -101,7 +101,9 @@ def test_each_command_of_the_queue_explains_itself() -> None:
 
 
 def test_the_banner_names_the_ports_and_one_command_for_a_first_message(tmp_path: Path) -> None:
-    text = banner(load_default(tmp_path), [("relay", "127.0.0.1:2525")])
+    text = banner(load_default(tmp_path), [("relay", "127.0.0.1:2525"), ("pop3", "127.0.0.1:2110")])
+    assert "SMTP relay" in text
+    assert "  POP3   " in text
 
     for part in (
         "127.0.0.1:2525",

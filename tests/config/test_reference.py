@@ -51,7 +51,7 @@ def test_an_option_without_documentation_cannot_be_described() -> None:
 
 def test_a_number_has_its_unit_in_its_name() -> None:
     """
-    house.md §2.1: unit, then bound. What is a plain count says of what.
+    CONTRIBUTING.md: unit, then bound. What is a plain count says of what.
     """
     unit = re.compile(
         r"_(s|octets|per_min)(_min|_max)?$|_max$|_growth$|_start$|_iterations$|_passes$|_after_failures$|_days$|(^|_)port$|^failure_ttl_s$|^workers$"

@@ -124,7 +124,7 @@ def test_each_verb_has_one_canonical_line(event: Event, body: str, text: str) ->
 
 def test_the_same_key_has_the_same_type_in_every_verb() -> None:
     """
-    house.md §2.5: same key, same meaning. `outcome`, `end`, `action` and `stage` are closed sets of their own.
+    Same key, same meaning. `outcome`, `end`, `action` and `stage` are closed sets of their own.
     """
     kinds: dict[str, set[str]] = {}
     for kind in EVENTS:

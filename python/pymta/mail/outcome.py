@@ -1,5 +1,5 @@
 """
-What became of one recipient in one attempt: a value, never an exception (house.md §2.4).
+What became of one recipient in one attempt: a value, never an exception.
 
 Whether a failure is for good is the reply's first digit; `outcome_of` is the one place that reads it.
 """

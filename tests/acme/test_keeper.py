@@ -221,9 +221,49 @@ async def test_a_clock_that_was_ahead_does_not_hold_it_up_for_years(world: World
     await wait_until_async(lambda: B in world.asked, "the other was asked for")
     assert A not in world.asked
 
-    # Each look sees at most the longest wait before it, and an hour later there is another look.
-    world.clock.advance(0)
-    assert world.keeper._due_ms(A) - world.clock() == world.settings.acme.retry_s_max * 1000
+    await world.look(world.settings.acme.retry_s_max - 1)
+    assert A not in world.asked
+    await world.look(1)
+    await wait_until_async(lambda: A in world.asked, "it is asked for after the longest wait")
+
+
+async def test_a_clock_far_ahead_does_not_order_one_after_the_other(world: World) -> None:
+    """What the authority has just issued is over already, as our clock has it."""
+    world.settings = world.with_options(names=(A,))
+    made = world.certificate(A)
+    world.answer = lambda _: made
+    world.clock.advance(10 * 365 * 86_400)
+    world.keeper = world.make()
+    await world.keeper.start()
+    await wait_until_async(lambda: world.changes == 1, "it is there")
+
+    await world.look(world.settings.acme.retry_s_min - 1)
+    await world.look(0)
+    assert [A] == world.asked
+
+    await world.look(1)
+    await wait_until_async(lambda: world.changes == 2, "asked for again")
+
+
+async def test_what_an_operator_has_just_renewed_is_not_ordered_again(world: World) -> None:
+    """It was due while the operator's order was under way, and is not after it."""
+    loop, begun, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+
+    def answer(name: str) -> bytes:
+        loop.call_soon_threadsafe(begun.set)
+        go_on.wait(20)
+        return world.certificate(name)
+
+    world.answer = answer
+    renewed = loop.create_task(world.keeper.renew([A]))
+    await begun.wait()
+    await world.keeper.start()  # sees that there is none, and waits for its turn
+    await world.look(0)
+    go_on.set()
+
+    await wait_until_async(lambda: world.changes == 2, "both are there")
+    assert [Renewal(A)] == await renewed
+    assert [A, B] == world.asked
 
 
 async def test_another_authority_means_another_certificate(world: World) -> None:

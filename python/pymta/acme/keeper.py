@@ -163,10 +163,11 @@ class Keeper:
     async def _look(self) -> None:
         """Ask for what is due."""
         try:
+            self._bound_waits()
             await self._responder.use(self._settings.acme.challenge)
             for name in map(str, self._settings.acme.names):
-                if self._due_ms(name) <= self._now_ms():
-                    await self._attempt(name)
+                if self._is_due(name):
+                    await self._attempt(name, only_if_due=True)
         except Exception as error:  # whatever it is, it shall not be the last look
             self._log.trouble("looking after certificates", error, where="acme")
 
@@ -176,16 +177,31 @@ class Keeper:
         until_s = (min(due_ms) - now_ms) / 1000 if due_ms else LOOK_S_MAX
         return min(max(until_s, 1.0), LOOK_S_MAX)
 
+    def _is_due(self, name: str) -> bool:
+        return self._due_ms(name) <= self._now_ms()
+
     def _due_ms(self, name: str) -> int:
         attempts = self._attempts.get(name, Attempts())
-        # Where the clock was ahead when that was written, it is no longer than the longest wait all the same.
-        next_at_ms = min(attempts.next_at_ms, self._now_ms() + self._settings.acme.retry_s_max * 1000)
-        return max(self._wanted_ms(name, attempts), next_at_ms)
+        wanted_ms = self._wanted_ms(name, attempts)
+        if not attempts.failures and self._is_of_another(attempts):
+            return wanted_ms  # what is waited for after a success is waited for with the one that gave it
+        return max(wanted_ms, attempts.next_at_ms)
+
+    def _bound_waits(self) -> None:
+        """Where the clock was ahead when a wait was noted, it is no longer than the longest one, from now on."""
+        latest_ms = self._now_ms() + self._settings.acme.retry_s_max * 1000
+        for name, attempts in self._attempts.items():
+            if attempts.next_at_ms > latest_ms:
+                self._attempts[name] = msgspec.structs.replace(attempts, next_at_ms=latest_ms)
+
+    def _is_of_another(self, attempts: Attempts) -> bool:
+        """Whether the certificate is of another authority than the one that is asked now."""
+        return attempts.directory_url not in ("", self._settings.acme.directory_url)
 
     def _wanted_ms(self, name: str, attempts: Attempts) -> int:
         """When another certificate is wanted, whatever came of the last attempt."""
         certificate = self._store.certificate(name)
-        if certificate is None or attempts.directory_url not in ("", self._settings.acme.directory_url):
+        if certificate is None or self._is_of_another(attempts):
             return 0
         at = renewal_at(
             certificate.not_valid_before_utc,
@@ -196,9 +212,11 @@ class Keeper:
 
     # ---- how
 
-    async def _attempt(self, name: str) -> str:
+    async def _attempt(self, name: str, *, only_if_due: bool = False) -> str:
         """Ask for one certificate and keep it; why there is none, or an empty text."""
         async with self._one_at_a_time:
+            if only_if_due and not self._is_due(name):
+                return ""  # somebody has asked for it while this waited
             settings, say = self._settings, self._say_from_thread()
             try:
                 self._check_addresses(settings)
@@ -223,7 +241,11 @@ class Keeper:
 
     def _issued(self, name: str, settings: Settings) -> None:
         self._orders.add("issued")
-        self._attempts[name] = Attempts(directory_url=settings.acme.directory_url)
+        # Where our clock is wrong, what was just issued may be due already: that is no reason to ask every second.
+        self._attempts[name] = Attempts(
+            directory_url=settings.acme.directory_url,
+            next_at_ms=self._now_ms() + settings.acme.retry_s_min * 1000,
+        )
         self._keep_attempts()
         self._log.emit(Admin(action="certificate issued", detail=f"{name}, {self._until(name)}"))
         self._on_changed()

@@ -40,7 +40,7 @@ class Attempts(msgspec.Struct, frozen=True, kw_only=True):
     failures: int = 0
     """Since the last success."""
     next_at_ms: int = 0
-    """Not tried again before, after a failure."""
+    """Not tried again before, whatever came of the last attempt."""
     problem: str = ""
     """Of the last failure."""
 

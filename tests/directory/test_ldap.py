@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,6 +165,25 @@ async def test_a_server_that_is_gone_is_our_trouble_until_it_is_back(slapd: Slap
         await settled(directory.account("alice@example.org"))
     slapd.start()
     assert await settled(directory.account("alice@example.org")) is not None
+    lookup.close()
+
+
+async def test_a_server_that_hangs_lets_nobody_wait_longer_than_the_limit(
+    slapd: Slapd, tmp_path: Path
+) -> None:
+    """However many wait before him, for an entry or for a password."""
+    lookup = LdapLookup(settings(slapd, tmp_path, verify="bind", connections_max=1))
+    os.kill(slapd.program.pid, signal.SIGSTOP)
+    try:
+        async with asyncio.timeout(2 * 2):
+            answers = await asyncio.gather(
+                *(settled(Directory(lookup).account(f"user{n}@example.org")) for n in range(4)),
+                *(lookup.is_password(None, Secret("password")) for _ in range(4)),
+                return_exceptions=True,
+            )
+    finally:
+        os.kill(slapd.program.pid, signal.SIGCONT)
+    assert 8 * [DirectoryUnreachable] == [type(answer) for answer in answers]
     lookup.close()
 
 

@@ -74,6 +74,8 @@ class LdapLookup:
         self._fetching: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._idle: list[Any] = []
         self._room = asyncio.Semaphore(settings.connections_max)
+        # Of their own: who guesses passwords does not hold up the mail.
+        self._binds_room = asyncio.Semaphore(settings.connections_max)
         try:
             self._client = self._make_client()
         except (OSError, ValueError, bonsai.LDAPError) as error:
@@ -143,7 +145,7 @@ class LdapLookup:
                 name = entry_name
         client = self._client_as(name, password.reveal())
         try:
-            async with self._room, asyncio.timeout(self._settings.timeout_s):
+            async with asyncio.timeout(self._settings.timeout_s), self._binds_room:
                 connection = await client.connect(is_async=True)
                 connection.close()
         except self._refusals:
@@ -194,7 +196,8 @@ class LdapLookup:
         for field, value in (("address", name), ("local_part", local), ("domain", domain)):
             wanted = wanted.replace(f"{{{field}}}", escaped(value))
         try:
-            async with self._room, asyncio.timeout(settings.timeout_s):
+            # The wait for a place counts: behind a server that hangs, each would else wait longer than the one before.
+            async with asyncio.timeout(settings.timeout_s), self._room:
                 entries = await self._search(wanted, [one for one in attributes if one] or ["1.1"])
         except self._errors as error:
             raise DirectoryUnreachable(f"{settings.url}: {str(error) or type(error).__name__}") from error

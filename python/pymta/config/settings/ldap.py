@@ -119,5 +119,9 @@ class LdapSettings(Section, frozen=True, kw_only=True):
         Option("How long an answer may take; then 451 4.3.0.", reader="directory.ldap"),
     ] = 5
     connections_max: Annotated[
-        Annotated[int, Meta(ge=1, le=100)], Option("Connections to it.", reader="directory.ldap")
+        Annotated[int, Meta(ge=1, le=100)],
+        Option(
+            'Connections to it; as many again for passwords where `verify` is "bind".',
+            reader="directory.ldap",
+        ),
     ] = 4

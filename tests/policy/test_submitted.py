@@ -1,5 +1,6 @@
 """The day's counts in their file: all there at the next start, whoever wrote them, and no older ones."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -21,6 +22,7 @@ SETTINGS = SubmissionSettings(messages_per_day_max=10, recipients_per_day_max=30
 class Scene:
     def __init__(self, folder: Path) -> None:
         self.file = folder / "submitted.db"
+        self.aside = folder / "submitted.db.damaged"
         self.clock = FakeClock()
         self.troubles: list[str] = []
 
@@ -111,8 +113,48 @@ async def test_what_cannot_be_written_waits_and_is_told_once(
     assert 1 == len(scene.troubles)
 
 
-def test_what_is_no_such_file_is_told(scene: Scene) -> None:
+def written_over(whole: bytes) -> bytes:
+    """The header is whole, its pages are not."""
+    return whole[:100] + b"\xff" * (len(whole) - 100)
+
+
+@pytest.mark.parametrize("damage", [lambda whole: b"something else altogether\n" * 100, written_over])
+async def test_a_damaged_file_is_set_aside_and_the_day_begins_anew(
+    scene: Scene, damage: Callable[[bytes], bytes]
+) -> None:
+    rates, keeper = scene.start()
+    rates.take(A, 1)
+    await keeper.aclose()
+    damaged = damage(scene.file.read_bytes())
+
+    for times in (1, 2):  # the second takes the place of the first
+        scene.file.write_bytes(damaged)
+        rates, keeper = scene.start()
+        rates.take(B, 1)
+        await keeper.aclose()
+
+        assert [B] == [one.account for one in scene.rows()]
+        assert times == len(scene.troubles)
+        assert [scene.file, scene.aside] == sorted(scene.file.parent.glob("*"))
+        assert damaged == scene.aside.read_bytes()
+    assert "damaged" in scene.troubles[0]
+
+
+async def test_of_all_who_find_it_damaged_one_sets_it_aside(scene: Scene) -> None:
+    """What the others would take away is the file that the first has begun."""
     scene.file.write_bytes(b"something else altogether\n" * 100)
+    seen = submitted._seen(scene.file)
+    rates, keeper = scene.start()
+    rates.take(A, 1)
+
+    assert not submitted._set_aside(scene.file, seen)
+
+    await keeper.aclose()
+    assert [A] == [one.account for one in scene.rows()]
+
+
+def test_what_cannot_be_a_file_is_told(scene: Scene) -> None:
+    scene.file.mkdir()
 
     with pytest.raises(ConfigError, match=r"submitted\.db"):
         scene.start()

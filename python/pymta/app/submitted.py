@@ -5,12 +5,15 @@ What accounts have submitted today, kept in a small SQLite file for the next sta
 
 Each worker adds what it has taken itself, so all of them share the file. Rule: nobody waits for it. A process that is killed,
 or a host without power, forgets what was taken within the last `WRITE_EVERY_S` and the time of one write; one that is
-stopped forgets nothing.
+stopped forgets nothing. A file that is damaged is kept beside, for a person to look at, and the day begins anew: mail is
+worth more than its count.
 """
 
 import asyncio
+import fcntl
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +28,7 @@ WRITE_EVERY_S: Final = 2.0
 BUSY_MS_MAX: Final = 2_000
 # What may wait while the file cannot be written; beyond it the next start forgets.
 WAITING_MAX: Final = ACCOUNTS_MAX
+_DAMAGED: Final = (apsw.NotADBError, apsw.CorruptError)
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS submitted (
@@ -44,10 +48,14 @@ class SubmittedFile:
         """*file* is made, for its owner only, where it does not exist. Raises apsw.Error and OSError, as all here."""
         os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._connection = apsw.Connection(str(file))
-        self._connection.set_busy_timeout(BUSY_MS_MAX)
-        self._connection.pragma("journal_mode", "wal")
-        self._connection.pragma("synchronous", "full")
-        self._connection.execute(_SCHEMA)
+        try:
+            self._connection.set_busy_timeout(BUSY_MS_MAX)
+            self._connection.pragma("journal_mode", "wal")
+            self._connection.pragma("synchronous", "full")
+            self._connection.execute(_SCHEMA)
+        except apsw.Error:
+            self._connection.close()
+            raise
 
     def close(self) -> None:
         """Close the file."""
@@ -79,6 +87,52 @@ class SubmittedFile:
         run("COMMIT")
 
 
+def _opened(file: Path, first: int) -> tuple[SubmittedFile, list[DaySlice]]:
+    opened = SubmittedFile(file)
+    try:
+        return opened, opened.read(first)
+    except apsw.Error:
+        opened.close()
+        raise
+
+
+def _seen(file: Path) -> tuple[int, int] | None:
+    """Which file it is; another one in its place is another."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _set_aside(file: Path, damaged: tuple[int, int] | None) -> bool:
+    """
+    Rename a file that was found *damaged*, in the place of an earlier one; whether it was done here.
+
+    The workers find it all at once: one renames it, and the others must not rename what that one has begun since.
+    """
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if _seen(file) != damaged:
+            return False
+        # The log first: one that stayed behind would be read as that of the new file.
+        aside = file.with_name(f"{file.name}.damaged")
+        with suppress(FileNotFoundError):
+            aside.with_name(f"{aside.name}-wal").unlink()
+        with suppress(FileNotFoundError):
+            file.with_name(f"{file.name}-wal").rename(aside.with_name(f"{aside.name}-wal"))
+        with suppress(FileNotFoundError):
+            file.with_name(f"{file.name}-shm").unlink()
+        file.rename(aside)
+        return True
+    finally:
+        os.close(descriptor)
+
+
 class SubmittedKeeper:
     """Reads the file for some rates, then writes down what they count."""
 
@@ -87,14 +141,20 @@ class SubmittedKeeper:
         Args:
             file: See `SubmittedFile`.
             rates: Go on from what is there.
-            on_trouble: Told once when it cannot be written, until it can be again.
+            on_trouble: Told when it was damaged, and once when it cannot be written, until it can be again.
 
         Raises:
             ConfigError: It cannot be used.
         """
         try:
-            self._file = SubmittedFile(file)
-            rates.restore(self._file.read(rates.first_slice()))
+            before = _seen(file)
+            try:
+                self._file, kept = _opened(file, rates.first_slice())
+            except _DAMAGED as error:
+                if _set_aside(file, before):
+                    on_trouble(f"{file} is damaged and was set aside; the day's counts begin anew", error)
+                self._file, kept = _opened(file, rates.first_slice())
+            rates.restore(kept)
         except (apsw.Error, OSError) as error:
             raise ConfigError(f"{file}: {error}", option="server.data_folder") from error
         self._rates = rates

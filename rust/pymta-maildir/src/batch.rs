@@ -24,7 +24,7 @@ use crate::lines::ToLf;
 use crate::mailbox::{OpenFolder, open_for_delivery, open_mailbox};
 use crate::name::{Flags, Host, MessageName};
 use crate::path::{FolderName, MailboxPath};
-use crate::quota::{FILE_NAME, Quota, Usage, ledger, usage_for};
+use crate::quota::{FILE_NAME, Known, Quota, Usage, count, ledger, usage_for};
 
 /// From so many files on, one sync of the whole file system is quicker than one for each. Measured with 4 KiB messages
 /// on ext4: for 8, 60 µs of processor time a message against 300, and a journal commit for all instead of one for each.
@@ -103,11 +103,10 @@ pub(crate) type Opened<'a, F> = dyn Fn(&F, &Place, &OpenFolder<F>, UnixMs) + 'a;
 struct Account<F: Files> {
     mailbox: F::Folder,
     quota: Quota,
-    /// What is used, deliveries of this batch included; None where nobody asks.
-    usage: Option<Usage>,
-    is_counted: bool,
-    added_octets: u64,
-    added_messages: u64,
+    /// What was used before this batch; None where nobody asks.
+    before: Option<Known>,
+    /// By this batch. Until it names its messages, a count does not see them.
+    added: Usage,
 }
 
 /// A message in `tmp`.
@@ -222,10 +221,8 @@ impl<'a, F: Files> Batch<'a, F> {
                     Err(error) => return Err(opening(error)),
                 },
                 quota: order.delivery.quota,
-                usage: None,
-                is_counted: false,
-                added_octets: 0,
-                added_messages: 0,
+                before: None,
+                added: Usage::default(),
             }),
         };
         if let Some(name) = place.1.as_ref().filter(|_| !order.delivery.makes_folder) {
@@ -289,28 +286,33 @@ impl<'a, F: Files> Batch<'a, F> {
             .as_ref()
             .is_none_or(|f| !FolderName::is_trash(f.on_disk()));
         if !quota.is_unbounded() && counts {
-            let used = match account.usage {
-                Some(usage) => usage,
-                None => {
-                    let known = usage_for(self.files, &account.mailbox, quota, file_octets, order.now)
-                        .map_err(MaildirError::io("count what the mailbox holds"))?;
-                    account.is_counted = known.is_counted;
-                    known.usage
-                }
+            const COUNTING: &str = "count what the mailbox holds";
+            let mut known = match account.before {
+                Some(known) => known,
+                None => usage_for(self.files, &account.mailbox, quota, file_octets, order.now)
+                    .map_err(MaildirError::io(COUNTING))?,
             };
+            // What the ledger said was enough for the messages before this one; it need not be right. With their lines
+            // it is one that is not believed when it says "over".
+            let is_believed = known.is_counted || account.added.messages == 0;
+            if !is_believed && !quota.admits(known.usage.and(account.added), file_octets) {
+                known = Known {
+                    usage: count(self.files, &account.mailbox).map_err(MaildirError::io(COUNTING))?,
+                    is_counted: true,
+                };
+            }
             account.quota = quota;
-            account.usage = Some(used);
+            account.before = Some(known);
+            let used = known.usage.and(account.added);
             if !quota.admits(used, file_octets) {
                 return Err(MaildirError::OverQuota {
                     used_octets: used.octets,
                     used_messages: used.messages,
                 });
             }
-            account.usage = Some(used.plus(file_octets));
         }
         if counts {
-            account.added_octets += file_octets;
-            account.added_messages += 1;
+            account.added = account.added.plus(file_octets);
         }
         Ok(())
     }
@@ -324,23 +326,19 @@ impl<'a, F: Files> Batch<'a, F> {
             .is_none_or(|f| !FolderName::is_trash(f.on_disk()));
         if let Some(account) = self.accounts.get_mut(&one.place.0).filter(|_| counts) {
             let file_octets = one.name.file_octets.unwrap_or(0);
-            account.added_octets = account.added_octets.saturating_sub(file_octets);
-            account.added_messages = account.added_messages.saturating_sub(1);
-            if let Some(usage) = &mut account.usage {
-                usage.octets = usage.octets.saturating_sub(file_octets);
-                usage.messages = usage.messages.saturating_sub(1);
-            }
+            account.added.octets = account.added.octets.saturating_sub(file_octets);
+            account.added.messages = account.added.messages.saturating_sub(1);
         }
     }
 
     /// Writes down what the batch added. A ledger that cannot be written is missing or wrong until the next count.
     fn note_usage(&mut self) {
         for account in self.accounts.values() {
-            if let Some(usage) = account.usage.filter(|_| account.is_counted) {
-                let _ = self.write_ledger(account, usage);
-            } else if account.added_messages > 0 {
+            if let Some(known) = account.before.filter(|known| known.is_counted) {
+                let _ = self.write_ledger(account, known.usage.and(account.added));
+            } else if account.added.messages > 0 {
                 // Also without a quota: a ledger that exists stays right, and where there is none, none is made.
-                let line = format!("{} {}\n", account.added_octets, account.added_messages);
+                let line = format!("{} {}\n", account.added.octets, account.added.messages);
                 let _ = self.files.append(&account.mailbox, FILE_NAME, line.as_bytes());
             }
         }

@@ -208,6 +208,79 @@ fn a_ledger_that_is_wrong_is_mended_before_a_message_is_refused() {
     );
 }
 
+/// A message of a batch that is admitted by the ledger says nothing about the ledger being right for the next.
+#[test]
+fn a_ledger_that_is_wrong_is_mended_before_a_later_message_of_a_batch_is_refused() {
+    let within = |token, messages_max| {
+        let mut one = delivery("ann", "x\r\n");
+        one.quota.messages = Some(messages_max);
+        order(token, one)
+    };
+    let ledger_after = |files: &Sim| {
+        let there = files.look(&["example.test", "ann"]);
+        Ledger::parse(&there[0].1).unwrap().usage
+    };
+    let octets = "Delivered-To: ann@example.test\nx\n".len() as u64;
+    for (room, fit) in [(3, 2), (4, 3), (5, 4)] {
+        let files = Sim::new(1);
+        run(&files, &[within(1, room)]);
+        // One message less than fills it, though one is there.
+        let stale = format!("0 {}\n", room - 2);
+        crate::files::Files::append(&files, &folder(&files), "maildirsize", stale.as_bytes()).unwrap();
+        let mut trash = within(9, room);
+        trash.delivery.folder = Some(FolderName::new("Trash").unwrap());
+
+        let mut orders = vec![trash];
+        orders.extend((2..8).map(|token| within(token, room)));
+        let outcomes = run(&files, &orders);
+
+        let expected: Vec<u64> = std::iter::once(9).chain(2..2 + fit).collect();
+        assert_eq!(delivered(&outcomes), expected);
+        assert!(matches!(
+            outcomes[6].1,
+            Err(MaildirError::OverQuota { used_messages, .. }) if used_messages == room
+        ));
+        let usage = Usage {
+            octets: octets * room,
+            messages: room,
+        };
+        assert_eq!(ledger_after(&files), usage);
+    }
+}
+
+/// Counting is for those who could fit: else whoever writes to a full mailbox makes the server look at all its files.
+#[test]
+fn a_ledger_that_was_just_written_and_says_over_is_believed_for_all_of_a_batch() {
+    let files = Sim::new(1);
+    let within = |token| {
+        let mut one = order(token, delivery("ann", "x\r\n"));
+        one.delivery.quota.messages = Some(2);
+        one.now = UnixMs(1000);
+        one
+    };
+    run(&files, &[within(1), within(2)]);
+    for (name, _) in files.look(&["example.test", "ann", "new"]) {
+        let new = crate::files::Files::open_folder(&files, &folder(&files), "new").unwrap();
+        crate::files::Files::remove(&files, &new, &name).unwrap();
+    }
+
+    assert!(delivered(&run(&files, &[within(3), within(4), within(5)])).is_empty());
+}
+
+#[test]
+fn what_a_batch_adds_without_a_quota_is_in_the_ledger_too() {
+    let files = Sim::new(1);
+    let with = |token, messages| {
+        let mut one = delivery("ann", "x\r\n");
+        one.quota.messages = messages;
+        order(token, one)
+    };
+    run(&files, &[with(1, None), with(2, Some(9)), with(3, None)]);
+
+    let there = files.look(&["example.test", "ann"]);
+    assert_eq!(Ledger::parse(&there[0].1).unwrap().usage.messages, 3);
+}
+
 fn folder(files: &Sim) -> usize {
     use crate::files::Files;
     let domain = files.open_folder(files.root(), "example.test").unwrap();

@@ -91,6 +91,14 @@ impl Usage {
             messages: self.messages.saturating_add(1),
         }
     }
+
+    /// Both together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            octets: self.octets.saturating_add(other.octets),
+            messages: self.messages.saturating_add(other.messages),
+        }
+    }
 }
 
 /// A `maildirsize` that was read.

@@ -3,11 +3,14 @@ What faces everybody: it answers challenges, nothing else, and nobody holds it u
 """
 
 import asyncio
+import contextlib
+import errno
 import socket
 import ssl
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -16,6 +19,7 @@ from pymta.acme.challenges import Challenges
 from pymta.acme.responder import Responder, bind
 from pymta.config.values import Endpoint
 from pymta.tls.challenge import PROTOCOL, TlsChallenges
+from tests.partners.waiting import wait_until_async
 
 TOKEN, PROOF = "dG9rZW4_-", "dG9rZW4_-.thumbprint"
 PATH = f"/.well-known/acme-challenge/{TOKEN}"
@@ -151,6 +155,56 @@ async def test_by_tls_the_handshake_is_the_answer(place: Place) -> None:
     assert b"\x06\x08\x2b\x06\x01\x05\x05\x07\x01\x1f\x01\x01\xff\x04\x22\x04\x20" in certificate
     with pytest.raises((ssl.SSLError, ConnectionResetError)):
         await asyncio.to_thread(shake_hands, place.port, "other.example.test", [PROTOCOL])
+
+
+async def test_who_does_not_shake_hands_is_counted_and_cut(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CONNECTIONS_MAX", 3)
+    place.challenges.put_tls("mail.example.test", PROOF)
+    await place.responder.use("tls-alpn-01")
+    silent = [await asyncio.open_connection("127.0.0.1", place.port) for _ in range(10)]
+
+    for reader, _ in silent[:7]:  # the oldest
+        async with asyncio.timeout(5):
+            with contextlib.suppress(ConnectionResetError):
+                assert b"" == await reader.read()
+    assert 3 == len(place.responder._open)
+    protocol, _ = await asyncio.to_thread(shake_hands, place.port, "mail.example.test", [PROTOCOL])
+
+    assert PROTOCOL == protocol
+    for _, writer in silent:
+        writer.transport.abort()
+    await wait_until_async(lambda: not place.responder._open, "nobody counts who has gone within a handshake")
+
+
+async def test_without_descriptors_it_waits_and_goes_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE_S", 0.01)
+    place.challenges.put_tls("mail.example.test", PROOF)
+    await place.responder.use("tls-alpn-01")
+    (listening,) = place.responder._shaking_hands
+    tried: list[int] = []
+
+    class NoneLeft:
+        fileno = staticmethod(listening.fileno)
+        close = staticmethod(listening.close)
+
+        def accept(self) -> object:
+            tried.append(1)
+            if len(tried) < 3:
+                raise OSError(errno.EMFILE, "too many open files")
+            return listening.accept()
+
+    instead = cast(socket.socket, NoneLeft())
+    place.responder._shaking_hands[:] = [instead]
+    asyncio.get_running_loop().remove_reader(listening.fileno())
+    place.responder._accept_again(instead, place.responder._context())
+
+    protocol, _ = await asyncio.to_thread(shake_hands, place.port, "mail.example.test", [PROTOCOL])
+
+    assert PROTOCOL == protocol
 
 
 def test_challenges_are_kept_where_no_folder_was_made_at_the_start(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@ What answers at `acme.addresses`: challenges, and nothing else.
 
 For http-01 it is HTTP (h11) with one path, for tls-alpn-01 a handshake after which nothing is said. It faces everybody, so
 a connection has few octets, few seconds and one answer; where there are too many the oldest is cut, which has had its time.
+
+Rule: who has not shaken hands yet is counted like everybody else. The loop's own server tells nobody of him, so connections
+for a handshake are accepted here.
 """
 
 import asyncio
@@ -11,6 +14,7 @@ import re
 import socket
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -25,6 +29,8 @@ CONNECTIONS_MAX: Final = 200
 CONNECTION_S_MAX: Final = 10.0
 HEAD_OCTETS_MAX: Final = 8 * 1024
 BACKLOG: Final = 128
+ACCEPTED_PER_TURN_MAX: Final = 64
+PAUSE_S: Final = 1.0
 _PATH: Final = "/.well-known/acme-challenge/"  # RFC 8555 §8.3
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _NOTHING: Final = b"nothing is here but ACME challenges\n"
@@ -65,26 +71,25 @@ class Responder:
         self._http_folder = http_folder
         self._tls = tls
         self._servers: list[asyncio.Server] = []
-        self._open: dict[_Connection, None] = {}  # in order of arrival
+        self._shaking_hands: list[socket.socket] = []
+        self._open: dict[_Connection | _Handshake, None] = {}  # in order of arrival
         self._is_tls = False
 
     async def use(self, challenge: str) -> None:
         """Answer *challenge*, "http-01" or "tls-alpn-01"; what was answered before no more."""
-        if self._servers and self._is_tls == (challenge == "tls-alpn-01"):
+        if (self._servers or self._shaking_hands) and self._is_tls == (challenge == "tls-alpn-01"):
             return
         self._stop_accepting()
         self._is_tls = challenge == "tls-alpn-01"
         loop = asyncio.get_running_loop()
         for listening in self._sockets:
-            self._servers.append(
-                await loop.create_server(
-                    self._connection,
-                    sock=listening.dup(),  # the loop closes what it is given
-                    backlog=BACKLOG,
-                    ssl=self._context() if self._is_tls else None,
-                    ssl_handshake_timeout=CONNECTION_S_MAX if self._is_tls else None,
-                )
-            )
+            own = listening.dup()  # the loop closes what it is given
+            if self._is_tls:
+                own.setblocking(False)
+                self._shaking_hands.append(own)
+                loop.add_reader(own.fileno(), self._accept, own, self._context())
+            else:
+                self._servers.append(await loop.create_server(self._connection, sock=own, backlog=BACKLOG))
 
     def close(self) -> None:
         """Answer no more."""
@@ -98,9 +103,33 @@ class Responder:
         for server in self._servers:
             server.close()
         self._servers.clear()
+        for listening in self._shaking_hands:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+            listening.close()
+        self._shaking_hands.clear()
 
     def _connection(self) -> "_Connection":
-        return _Connection(self._open, None if self._is_tls else self._http_folder)
+        return _Connection(self._open, self._http_folder)
+
+    def _accept(self, listening: socket.socket, context: ssl.SSLContext) -> None:
+        for _ in range(ACCEPTED_PER_TURN_MAX):
+            try:
+                connection, _address = listening.accept()
+            except (BlockingIOError, ConnectionError):
+                return  # nobody any more, or gone before it was looked at
+            except (
+                OSError
+            ):  # such as no descriptors left: he would be seen again and again, as fast as we can look
+                loop = asyncio.get_running_loop()
+                loop.remove_reader(listening.fileno())
+                loop.call_later(PAUSE_S, self._accept_again, listening, context)
+                return
+            connection.setblocking(False)
+            _Handshake(self._open, connection, context)
+
+    def _accept_again(self, listening: socket.socket, context: ssl.SSLContext) -> None:
+        if listening in self._shaking_hands:
+            asyncio.get_running_loop().add_reader(listening.fileno(), self._accept, listening, context)
 
     def _context(self) -> ssl.SSLContext:
         """Of a handshake that is nobody's until a name is asked for that there is an answer for."""
@@ -121,7 +150,7 @@ class Responder:
 class _Connection(asyncio.Protocol):
     """One connection: one answer, then closed."""
 
-    def __init__(self, others: "dict[_Connection, None]", folder: Path | None) -> None:
+    def __init__(self, others: "dict[_Connection | _Handshake, None]", folder: Path) -> None:
         self._others = others
         self._folder = folder
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_OCTETS_MAX)
@@ -133,8 +162,6 @@ class _Connection(asyncio.Protocol):
         self._others[self] = None
         if len(self._others) > CONNECTIONS_MAX:
             next(iter(self._others)).cut()
-        if self._folder is None:
-            transport.close()  # the handshake was the answer (RFC 8737 §3)
 
     def data_received(self, chunk: bytes) -> None:
         if self._transport.is_closing():
@@ -153,7 +180,8 @@ class _Connection(asyncio.Protocol):
         self._others.pop(self, None)
 
     def cut(self) -> None:
-        """End it at once."""
+        """End it at once; from now on it does not count."""
+        self._others.pop(self, None)
         if self._transport is not None:
             self._transport.abort()
 
@@ -177,9 +205,56 @@ class _Connection(asyncio.Protocol):
 
     def _found(self, request: h11.Request) -> bytes | None:
         token = request.target.decode("latin-1").removeprefix(_PATH)
-        if self._folder is None or request.method not in (b"GET", b"HEAD") or not _TOKEN.fullmatch(token):
+        if request.method not in (b"GET", b"HEAD") or not _TOKEN.fullmatch(token):
             return None
         try:
             return (self._folder / token).read_bytes()
         except OSError:
             return None
+
+
+class _Handshake(asyncio.Protocol):
+    """One connection whose handshake is the answer: nothing is said after it (RFC 8737 §3)."""
+
+    def __init__(
+        self,
+        others: "dict[_Connection | _Handshake, None]",
+        connection: socket.socket,
+        context: ssl.SSLContext,
+    ) -> None:
+        self._others = others
+        self._connection = connection
+        self._gone = asyncio.Event()
+        self._transport: asyncio.Transport | None = None
+        others[self] = None
+        if len(others) > CONNECTIONS_MAX:
+            next(iter(others)).cut()
+        self._task = asyncio.get_running_loop().create_task(self._shake_hands(context))
+        self._task.add_done_callback(self._over)
+
+    async def _shake_hands(self, context: ssl.SSLContext) -> None:
+        with suppress(
+            OSError
+        ):  # ssl.SSLError and TimeoutError are some; who goes meanwhile is told to nobody
+            async with asyncio.timeout(CONNECTION_S_MAX):
+                transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                    lambda: self, self._connection, ssl=context
+                )
+                self._transport = transport
+                transport.close()
+                await self._gone.wait()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._gone.set()
+
+    def cut(self) -> None:
+        """End it at once; from now on it does not count."""
+        self._others.pop(self, None)
+        self._task.cancel()
+
+    def _over(self, _: "asyncio.Task[None]") -> None:
+        self._others.pop(self, None)
+        if self._transport is not None:
+            self._transport.abort()
+        else:  # the loop had not taken it, or is done with it
+            self._connection.close()

@@ -1,0 +1,4 @@
+//! Commands about mailboxes, carried out: one reader's view of an account, and what is said to him.
+//!
+//! `pymta-imap` says what was asked (values), `pymta-index` what there is; this crate puts them together and composes the
+//! responses, in pieces, so that neither a large mailbox nor a large message is ever held as a whole.

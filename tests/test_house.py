@@ -77,6 +77,7 @@ NAMES_ALLOWED: dict[tuple[str, str], str] = {
     ("rust/pymta-py/src/server.rs", "response"): "the same, where it crosses the seam",
     ("rust/pymta-py/src/pop3.rs", "response"): "the same",
     ("rust/pymta-pop3/src/", "response"): "the same, in POP3 (RFC 5034)",
+    ("rust/pymta-py/src/imap.rs", "response"): "the same",
     ("python/pymta/access/", "response"): "the same",
     (
         "rust/pymta-smtp/src/proxy.rs",

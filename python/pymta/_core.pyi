@@ -702,6 +702,212 @@ class Pop3Session:
     @property
     def violation_count(self) -> int: ...
 
+# ---- IMAP (pymta-imap) ---------------------------------------------------------------------------------------------
+
+@final
+class ImapSettings:
+    """What a listener offers and allows. ValueError for a limit or an extension that is unknown or out of range."""
+
+    def __new__(
+        cls,
+        *,
+        starttls: bool = False,
+        auth_mechanisms: Sequence[str] = ...,
+        login: bool = False,
+        auth_without_tls: bool = False,
+        extensions: Sequence[str] | None = None,
+        compress: bool = False,
+        append_octets_max: int | None = None,
+        identity: Sequence[tuple[str, str]] = ...,
+        limits: dict[str, int] | None = None,
+    ) -> Self:
+        """
+        *login* is the LOGIN command (else LOGINDISABLED); *extensions* are the names of capabilities that mailboxes have,
+        None for all that are known to work; *identity* is what ID answers, pairs such as ("name", "pymta").
+        """
+
+@final
+class ImapCommand:
+    """A command for an `ImapView`; nothing to look into."""
+
+@final
+class ImapOctets:
+    """A piece of a message on its way into an `ImapUpload`: it never becomes a Python object's octets."""
+
+    def __len__(self) -> int: ...
+
+@final
+class ImapLoginEvent:
+    """LOGIN: answered by `open` or `refuse`."""
+
+    @property
+    def account(self) -> str: ...
+    @property
+    def password(self) -> bytes: ...
+
+@final
+class ImapCommandEvent:
+    """
+    A command about mailboxes. All that is said to it, its tagged line too, is the caller's (`ImapView.run`); then `done`.
+    """
+
+    @property
+    def name(self) -> str:
+        """As `UID FETCH`; a closed list."""
+    @property
+    def command(self) -> ImapCommand: ...
+
+@final
+class ImapIdleEvent:
+    """IDLE began and was answered: say changes as they happen. Nothing to answer; the session goes on reading."""
+
+@final
+class ImapIdleDoneEvent:
+    """IDLE is over: `command` says what is new, with the tagged line of IDLE; then `done`."""
+
+    @property
+    def command(self) -> ImapCommand: ...
+
+@final
+class ImapAppendEvent:
+    """APPEND or REPLACE: answered by `accept_append` or `refuse`. `ImapView.append` takes it whole."""
+
+    @property
+    def tag(self) -> str: ...
+    @property
+    def mailbox(self) -> str: ...
+    @property
+    def replaces(self) -> tuple[int, bool] | None:
+        """Number of the message to be replaced (4294967295 is `*`), and whether it is a UID."""
+    @property
+    def octets_announced(self) -> int | None:
+        """Of the first message, or of its first part; None where that is a URL."""
+
+@final
+class ImapMessageEvent:
+    """A message of an APPEND begins. Nothing to answer; the upload takes it whole."""
+
+    @property
+    def flags(self) -> list[str]: ...
+    @property
+    def internal_date_s(self) -> int | None: ...
+    @property
+    def octets(self) -> int | None:
+        """None where it is made of parts (CATENATE)."""
+
+@final
+class ImapContentEvent:
+    """Content of the message: answered by `took` or `refuse`."""
+
+    @property
+    def octets(self) -> ImapOctets: ...
+    @property
+    def last(self) -> bool:
+        """The end of the message, or of this part of it (CATENATE)."""
+
+@final
+class ImapUrlEvent:
+    """The message goes on with what this URL names (CATENATE): answered by `took` or `refuse`."""
+
+    @property
+    def url(self) -> str: ...
+
+@final
+class ImapAppendEndEvent:
+    """All messages are there: commit them, send what that returns, then `done`."""
+
+@final
+class ImapAppendAbortEvent:
+    """The APPEND was given up and answered: drop the upload. Nothing to answer."""
+
+@final
+class ImapLogoutEvent:
+    """LOGOUT; answered already."""
+
+@final
+class ImapViolationEvent:
+    """The peer broke grammar, order or a limit, and was told so."""
+
+    @property
+    def kind(self) -> str:
+        """For metrics; a closed list."""
+    @property
+    def text(self) -> str: ...
+    @property
+    def ends_session(self) -> bool: ...
+
+ImapEvent = (
+    StartTlsEvent
+    | AuthEvent
+    | AuthResponseEvent
+    | ImapLoginEvent
+    | ImapCommandEvent
+    | ImapIdleEvent
+    | ImapIdleDoneEvent
+    | ImapAppendEvent
+    | ImapMessageEvent
+    | ImapContentEvent
+    | ImapUrlEvent
+    | ImapAppendEndEvent
+    | ImapAppendAbortEvent
+    | ImapLogoutEvent
+    | ImapViolationEvent
+)
+
+@final
+class ImapSession:
+    """One session, as a value. OrderError where a method does not answer what was asked."""
+
+    def __new__(cls, settings: ImapSettings, *, secure: bool = False) -> Self: ...
+    def greet(self) -> None: ...
+    def receive(self, chunk: bytes) -> None: ...
+    def next_event(self) -> ImapEvent | None:
+        """None where more input, an answer, or room for output is needed."""
+    def output(self) -> bytes:
+        """What is to be sent now; taken by this call."""
+    def accept(self) -> None:
+        """STARTTLS: then send `output`, shake hands and call `tls_started`."""
+    def refuse(self, text: str, *, code: str | None = None) -> None:
+        """
+        NO, with a response code such as "AUTHENTICATIONFAILED" or "TRYCREATE"; BYE instead of a greeting. What follows of a
+        refused APPEND is skipped. ValueError for a code that cannot be sent.
+        """
+    def challenge(self, octets: bytes) -> None: ...
+    def open(self) -> None:
+        """The login was right."""
+    def accept_append(self) -> None: ...
+    def took(self) -> None:
+        """A piece of content, or what a URL names, is in the upload."""
+    def done(self, *, selected: bool) -> None:
+        """The command was answered in full; *selected*: a mailbox is, now."""
+    def say(self, octets: bytes) -> None:
+        """Appends to `output`, for what does not go straight to the transport."""
+    def compress(self, octets: bytes) -> bytes:
+        """As they have to go to the transport: unchanged where `compressing` is False. Never with `output` untaken."""
+    def tls_started(self) -> None: ...
+    def shut_down(self, text: str) -> None:
+        """BYE as soon as the protocol allows it."""
+    @property
+    def closing(self) -> bool: ...
+    @property
+    def waiting_for_decision(self) -> bool: ...
+    @property
+    def is_open(self) -> bool:
+        """Somebody has logged in."""
+    @property
+    def idling(self) -> bool: ...
+    @property
+    def compressing(self) -> bool: ...
+    @property
+    def output_full(self) -> bool:
+        """`next_event` has more to do once the output is taken."""
+    @property
+    def buffered_octets(self) -> int: ...
+    @property
+    def command_count(self) -> int: ...
+    @property
+    def violation_count(self) -> int: ...
+
 # ---- SMTP and LMTP, client side (pymta-smtp::client) ---------------------------------------------------------------
 
 @final

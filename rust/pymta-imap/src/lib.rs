@@ -5,4 +5,14 @@
 //! is to be sent. What a mailbox holds it does not know; commands about mailboxes are values ([`command::Command`])
 //! that `pymta-mailbox` carries out.
 
+mod asked;
 pub mod command;
+mod event;
+mod violation;
+
+pub use asked::{Asked, AskedAppend, AskedMessage, Enabled, Replaces};
+pub use event::{Event, Password};
+pub use violation::ViolationKind;
+
+/// Content of a message comes in pieces of at most so many octets.
+pub const CONTENT_OCTETS_MAX: usize = 64 * 1024;

@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 
 mod client;
 mod errors;
+mod imap;
 mod incoming;
 mod maildir;
 mod maildrop;
@@ -28,5 +29,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     maildir::register(m)?;
     maildrop::register(m)?;
     pop3::register(m)?;
+    imap::register(m)?;
     Ok(())
 }

@@ -1,85 +1,33 @@
 """
-What all sessions of one listener share: settings, policy, spool, log, and the count of who is connected.
+What all sessions of one listener share: settings, policy, spool and log.
 
 No protocol and no socket. A `Door` is made anew on reload; sessions in progress keep the one they came through.
 """
 
-import ipaddress
 import ssl
 from collections.abc import Callable
-from functools import lru_cache
 from itertools import count
 
-from pymta._core import Reply, ServerSettings, Spool
-from pymta.accept.descriptors import Descriptors
+from pymta._core import ServerSettings, Spool
 from pymta.accept.intake import Intake
 from pymta.accept.submission import Submission
 from pymta.auth.login import Logins
 from pymta.config.settings.limits import LimitsSettings
 from pymta.config.settings.listener import ListenerSettings
-from pymta.config.values import Network, parse_ip
 from pymta.deliver.quota import MailboxQuota
 from pymta.directory import Directory
+from pymta.listen.admission import Admission
+from pymta.listen.descriptors import Descriptors
+from pymta.listen.peers import is_loopback, membership
 from pymta.observe.log import Log
 from pymta.observe.metrics import Metrics
 from pymta.policy.checks.relay import RelayDomains
 from pymta.policy.script import PolicyHolder
 from pymta.policy.session import Listener
-from pymta.runtime.board import Board
 from pymta.tls.challenge import TlsChallenges
 from pymta.tls.server import ServerTls
 
-__all__ = ["Admission", "Door", "counted_address", "is_loopback", "membership"]
-
-_TOO_MANY = Reply(421, "4.3.2", "too many connections, try again later")
-_TOO_MANY_OF_YOURS = Reply(421, "4.7.0", "too many connections from your address")
-
-# One IPv6 customer has at least a /64, so that is what is counted as one address.
-_V6_PREFIX_BITS = 64
-
-# Distinct addresses whose network membership is remembered; a lookup takes microseconds, a hit none.
-_MEMBERSHIP_ENTRIES_MAX = 4096
-
-
-class Admission:
-    """
-    How many connections there are, in all and by address; shared by all doors.
-
-    Args:
-        board: Counts those of all workers together, where there are several.
-    """
-
-    __slots__ = ("_board", "_by_address", "total")
-
-    def __init__(self, board: Board | None = None) -> None:
-        self._board = board
-        self.total = 0
-        self._by_address: dict[str, int] = {}
-
-    def enter(self, address: str, limits: LimitsSettings, *, trusted: bool) -> Reply | None:
-        """Count a connection; the reply that refuses it where it is one too many (`leave` is to be called anyway)."""
-        self.total += 1
-        mine = self._by_address.get(address, 0) + 1
-        self._by_address[address] = mine
-        total = self.total
-        if self._board is not None:
-            total, mine = self._board.add(address, 1)
-        if total > limits.connections_max:
-            return _TOO_MANY
-        if mine > limits.connections_per_address_max and not trusted:
-            return _TOO_MANY_OF_YOURS
-        return None
-
-    def leave(self, address: str) -> None:
-        """A counted connection is gone."""
-        self.total -= 1
-        if self._board is not None:
-            self._board.add(address, -1)
-        left = self._by_address[address] - 1
-        if left:
-            self._by_address[address] = left
-        else:
-            del self._by_address[address]
+__all__ = ["Door"]
 
 
 class Door:
@@ -194,40 +142,3 @@ class Door:
             keys=submission,
             tokens=policy.on_token is not None,
         )
-
-
-@lru_cache(maxsize=_MEMBERSHIP_ENTRIES_MAX)
-def is_loopback(address: str) -> bool:
-    """Whether a client of that address is on this host."""
-    try:
-        return parse_ip(address).is_loopback
-    except ValueError:
-        return False
-
-
-def counted_address(address: str) -> str:
-    """The address that connections are counted by: an IPv6 one stands for its /64."""
-    if ":" not in address:
-        return address
-    return str(ipaddress.IPv6Network((address, _V6_PREFIX_BITS), strict=False).network_address)
-
-
-def membership(networks: tuple[Network, ...]) -> Callable[[str], bool]:
-    """Whether an address is in one of the networks; remembers the last answers."""
-    if not networks:
-        return _nobody
-    parsed = tuple(ipaddress.ip_network(str(network)) for network in networks)
-
-    @lru_cache(maxsize=_MEMBERSHIP_ENTRIES_MAX)
-    def is_member(address: str) -> bool:
-        try:
-            ip = parse_ip(address)
-        except ValueError:
-            return False
-        return any(ip.version == network.version and ip in network for network in parsed)
-
-    return is_member
-
-
-def _nobody(address: str) -> bool:
-    return False

@@ -7,11 +7,12 @@ import ssl
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from pymta.accept.descriptors import Descriptors
-from pymta.accept.door import Admission, Door
+from pymta.accept.door import Door
 from pymta.accept.driver import SmtpDriver
 from pymta.config.settings.limits import LimitsSettings
 from pymta.config.settings.listener import ListenerSettings
+from pymta.listen.admission import Admission
+from pymta.listen.descriptors import Descriptors
 from pymta.observe.log import Log
 from pymta.observe.metrics import Metrics
 

@@ -9,18 +9,20 @@ time limits are looked at by the listener's sweep.
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, TypeVar, cast
+from typing import TypeVar, cast
 
 from pymta._core import Reply, ServerSession
-from pymta.accept.door import Door, counted_address
+from pymta.accept.door import Door
 from pymta.accept.smtp import HANDLERS, Conversation
 from pymta.auth.sasl import Channel
+from pymta.listen.ending import CLOSE_S_MAX, End
+from pymta.listen.peers import counted_address, unmapped
+from pymta.listen.protection import channel_of, shake_hands, tls_facts
 from pymta.observe.events import Connect
-from pymta.policy.annotations import TlsFacts
 from pymta.policy.session import Session
 from pymta.runtime.gone import GONE
 
-__all__ = ["End", "SmtpDriver", "channel_of", "tls_facts", "unmapped"]
+__all__ = ["SmtpDriver"]
 
 T = TypeVar("T")
 
@@ -33,9 +35,6 @@ PENDING_OCTETS_MAX = 1024 * 1024
 # How long until the disk is looked at again; short against a client's patience, long against a look.
 DISK_LOOK_S = 0.005
 
-# How long an orderly end may take before the connection is cut.
-CLOSE_S_MAX = 5.0
-
 _TIMED_OUT = Reply(421, "4.4.2", "timed out, closing connection")
 _SESSION_TOO_LONG = Reply(421, "4.4.2", "session has lasted too long")
 _STOPPING = Reply(421, "4.3.2", "service shutting down, try again later")
@@ -43,8 +42,6 @@ _TROUBLE = Reply(421, "4.3.0", "local trouble, closing connection")
 
 # Bits of `ServerSession.standing`; none of them is the usual case, a session that waits for a command.
 READING, CLOSING, WAITING = 0, 1, 2
-
-End = Literal["quit", "closed", "timed_out", "violations", "refused", "tls_failed", "stopping", "trouble"]
 
 
 class SmtpDriver(asyncio.Protocol):
@@ -251,13 +248,8 @@ class SmtpDriver(asyncio.Protocol):
         """What the connection vouches for, for a login."""
         return channel_of(self._transport)
 
-    def expect_handshake(self) -> None:
-        """
-        The loop is about to shake hands: what it hands over from now on is already under TLS, and kept until we know.
-
-        A client sends on together with its Finished, and asyncio's own loop hands that over before
-        it tells whoever waits for the handshake. At most what came in one turn of the loop.
-        """
+    def _handshake_begins(self) -> None:
+        self._reading_paused = False
         self._early = []
 
     def _hear_early(self) -> None:
@@ -274,22 +266,15 @@ class SmtpDriver(asyncio.Protocol):
 
     async def _shake_hands(self, context: ssl.SSLContext) -> None:
         transport = self._transport
-        limit_s = self._door.limits.tls_handshake_s_max
-        try:
-            async with asyncio.timeout(limit_s):
-                # The 220 has to be gone first: uvloop does not take over a transport that still has octets to write.
-                while transport.get_write_buffer_size():  # noqa: ASYNC110 - there is no event for "all is written"
-                    await asyncio.sleep(0.001)
-                transport.resume_reading()
-                self._reading_paused = False
-                self.expect_handshake()
-                secured = await self._loop.start_tls(
-                    transport, self, context, server_side=True, ssl_handshake_timeout=limit_s
-                )
-        except (OSError, TimeoutError):
-            secured = None
+        secured = await shake_hands(
+            transport,
+            self,
+            context,
+            s_max=self._door.limits.tls_handshake_s_max,
+            begins=self._handshake_begins,
+        )
         self._task = None
-        if secured is None or secured.is_closing():
+        if secured is None:
             self._door.metrics.tls_handshakes.add("failed")
             if self._end == "closed":
                 self._end = "tls_failed"
@@ -414,34 +399,3 @@ class SmtpDriver(asyncio.Protocol):
                 took_s=round(self._loop.time() - self._began_s, 3),
             )
         )
-
-
-def unmapped(address: str) -> str:
-    """An IPv4 client of a dual-stack socket is an IPv4 client."""
-    return address.removeprefix("::ffff:") if address.startswith("::ffff:") and "." in address else address
-
-
-def channel_of(transport: asyncio.BaseTransport) -> Channel:
-    """What a connection vouches for, for a login."""
-    tls: Any = transport.get_extra_info("ssl_object")
-    if tls is None:
-        return Channel()
-    certificate = tls.getpeercert() or {}
-    names = certificate.get("subjectAltName", ())
-    return Channel(
-        end_point=getattr(tls.context, "end_point", None),
-        certificate_addresses=tuple(value for kind, value in names if kind == "email"),
-    )
-
-
-def tls_facts(transport: asyncio.BaseTransport) -> TlsFacts | None:
-    """What protects a connection; None in the clear."""
-    tls: Any = transport.get_extra_info("ssl_object")
-    if tls is None:
-        return None
-    cipher = tls.cipher()
-    certificate = tls.getpeercert()
-    subject = None
-    if certificate:
-        subject = ",".join(f"{key}={value}" for rdn in certificate.get("subject", ()) for key, value in rdn)
-    return TlsFacts(version=tls.version() or "", cipher=cipher[0] if cipher else "", client_subject=subject)

@@ -15,9 +15,9 @@ import ssl
 from collections.abc import Callable
 
 from pymta._core import parse_proxy
-from pymta.accept.door import counted_address
 from pymta.accept.doors import AnyDoor, AnyDriver, make_driver
 from pymta.accept.hello import challenge_context
+from pymta.listen.peers import counted_address
 from pymta.observe.events import Refuse
 
 __all__ = ["Acceptor"]

@@ -1,4 +1,9 @@
 """
-The doors by which people read their mail. What is the same in every one of them is `maildrops` and, until it has a
-package of its own, what `accept` counts connections with.
+The doors by which people read their mail.
+
+    door        what the sessions of a listener share
+    connection  a connection: sockets, time, TLS, logging in
+    login       who it is
+    maildrops   files read by threads
+    pop3/ imap/ the protocols
 """

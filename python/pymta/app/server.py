@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pymta._core import Spool
-from pymta.accept.descriptors import Descriptors
-from pymta.accept.door import Admission, Door
+from pymta.accept.door import Door
 from pymta.accept.intake import Intake
 from pymta.accept.listener import Listener
 from pymta.accept.submission import Submission
+from pymta.access.door import House
 from pymta.access.maildrops import Maildrops
 from pymta.access.pop3.door import Pop3Door
 from pymta.app.certificates import certificates_of
@@ -39,6 +39,8 @@ from pymta.deliver.quota import MailboxQuota
 from pymta.deliver.tls_policy import ClientContexts
 from pymta.directory import Directory
 from pymta.dns import ResolverSettings, StubResolver
+from pymta.listen.admission import Admission
+from pymta.listen.descriptors import Descriptors
 from pymta.mail.errors import ConfigError, PymtaError
 from pymta.observe.events import Admin, Trouble
 from pymta.observe.log import Log
@@ -295,17 +297,9 @@ class Server:
                 listener,
                 settings.limits_of(listener),
                 settings.pop3,
-                logins=logins,
-                policies=self.policies,
+                self._house(logins),
                 maildrops=self._maildrops,
-                admission=self._admission,
-                descriptors=self._descriptors,
-                log=self.log,
-                metrics=self.metrics,
-                now_ms=self.clock.now_ms,
                 tls=self._tls_of(listener, settings),
-                sids=self._sids,
-                sid_prefix=self._sid_prefix,
             )
         return Door(
             listener,
@@ -326,6 +320,19 @@ class Server:
             now_ms=self.clock.now_ms,
             tls=self._tls_of(listener, settings),
             challenges=_challenges(settings),
+            sids=self._sids,
+            sid_prefix=self._sid_prefix,
+        )
+
+    def _house(self, logins: Logins) -> House:
+        return House(
+            logins=logins,
+            policies=self.policies,
+            admission=self._admission,
+            descriptors=self._descriptors,
+            log=self.log,
+            metrics=self.metrics,
+            now_ms=self.clock.now_ms,
             sids=self._sids,
             sid_prefix=self._sid_prefix,
         )

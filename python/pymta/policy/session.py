@@ -18,8 +18,8 @@ from pymta.policy.annotations import DECISIONS_MAX, TAGS_MAX, Decision, TlsFacts
 
 __all__ = ["Credentials", "HasEnvelope", "Listener", "ListenerRole", "MailParameters", "Session"]
 
-ListenerRole = Literal["relay", "submission", "lmtp", "pop3"]
-"""Port 25 style, port 587/465 style, LMTP (RFC 2033), POP3 (RFC 1939)."""
+ListenerRole = Literal["relay", "submission", "lmtp", "pop3", "imap"]
+"""Port 25 style, port 587/465 style, LMTP (RFC 2033), POP3 (RFC 1939), IMAP (RFC 9051)."""
 
 
 class Listener(msgspec.Struct, frozen=True):

@@ -25,7 +25,7 @@ class Pop3DoorSettings(Section, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=10, le=10 * MINUTE)],
         Option(
             "How long a client may take to log in. Then the connection is closed.",
-            reader="access.pop3.driver",
+            reader="access.connection",
             precedent="Dovecot: 180 s",
         ),
     ] = 2 * MINUTE

@@ -1,9 +1,10 @@
 """
-USER and PASS, and AUTH (RFC 5034): what `pymta.auth` finds out, said in POP3's words, and written into the log.
+Logging in to read mail, by SASL or by name and password: what `pymta.auth` finds out, said in the protocol's words, and
+written into the log.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from pymta.auth.login import Ask, Attempt, Caller, Challenge, LoggedIn, Logins, Opinion, Outcome, Rejected
@@ -17,7 +18,7 @@ from pymta.observe.metrics import Metrics
 from pymta.policy.pipeline import Answer, Policy
 from pymta.policy.session import Credentials, Session
 
-__all__ = ["Pop3Login", "Refused"]
+__all__ = ["Login", "Refused", "Replies"]
 
 Hook: TypeAlias = Callable[[Session, Credentials], Answer]
 
@@ -26,32 +27,45 @@ class Refused(NamedTuple):
     """What the client is told."""
 
     text: str
-    code: Literal["AUTH", "SYS/TEMP"] | None = None
+    code: str | None = None
 
 
-_REPLIES: Final = {
-    "malformed": Refused("malformed authentication response"),
-    "failed": Refused("authentication failed", "AUTH"),
-    "banned": Refused("try again later", "SYS/TEMP"),
-    "busy": Refused("try again later", "SYS/TEMP"),
-}
+Replies: TypeAlias = Mapping[Literal["malformed", "failed", "banned", "busy"], Refused]
+"""How a protocol says why somebody is not let in."""
+
+# USER and PASS of POP3, LOGIN of IMAP. The log says which; LOGIN is a mechanism of SASL, too.
+WITHOUT_SASL: Final = ("USER", "LOGIN command")
+
 _NOT_EMPTY: Final = Rejected("malformed", "more than nothing after the server's proof")
 
 
-class Pop3Login:
+class Login:
     """One attempt."""
 
     def __init__(
         self,
         mechanism: str,
         channel: Channel,
+        replies: Replies,
         logins: Logins,
         policy: Policy,
         view: Session,
         log: Log,
         metrics: Metrics,
     ) -> None:
+        """
+        Args:
+            mechanism: Of SASL; one of `WITHOUT_SASL` for names and passwords that come without it.
+            channel: What the connection vouches for.
+            replies: The protocol's.
+            logins: Where it is found out.
+            policy: The script, which may know better.
+            view: The session; gets the account.
+            log: Told how it ended.
+            metrics: Count it.
+        """
         self._mechanism = mechanism
+        self._replies = replies
         self._policy = policy
         self._view = view
         self._log_to = log
@@ -63,17 +77,16 @@ class Pop3Login:
             ask_password=None if policy.on_auth is None else self._ask(policy.on_auth),
             ask_token=None if policy.on_token is None else self._ask(policy.on_token),
         )
-        # USER and PASS are PLAIN in two lines.
-        attempt = logins.begin("PLAIN" if mechanism == "USER" else mechanism, caller)
+        attempt = logins.begin("PLAIN" if mechanism in WITHOUT_SASL else mechanism, caller)
         assert attempt is not None, "only what is offered gets here"
         self._attempt: Attempt = attempt
 
     async def with_password(self, account: str, password: bytes) -> bytes | LoggedIn | Refused:
-        """USER and PASS."""
+        """A name and a password are PLAIN in another form."""
         return await self._said(self._attempt.start(b"\0%b\0%b" % (account.encode(), password)))
 
     async def start(self, initial: bytes | None) -> bytes | LoggedIn | Refused:
-        """AUTH: a challenge, who it is, or why not."""
+        """SASL: a challenge, who it is, or why not."""
         return await self._said(self._attempt.start(initial))
 
     async def respond(self, response: bytes) -> bytes | LoggedIn | Refused:
@@ -113,7 +126,7 @@ class Pop3Login:
     def _rejected(self, outcome: Rejected) -> Refused:
         cause = f"{outcome.cause}; {outcome.ban}" if outcome.ban else outcome.cause
         self._log("banned" if outcome.kind == "banned" else "failed", cause, outcome.account)
-        return _REPLIES[outcome.kind]
+        return self._replies[outcome.kind]
 
     def _ask(self, hook: Hook) -> Ask:
         async def ask(mechanism: str, account: str, secret: Secret, authorization: str) -> Opinion:

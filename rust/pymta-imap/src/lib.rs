@@ -8,7 +8,9 @@
 mod asked;
 pub mod command;
 mod event;
+pub mod mailbox_name;
 mod violation;
+pub mod write;
 
 pub use asked::{Asked, AskedAppend, AskedMessage, Enabled, Replaces};
 pub use event::{Event, Password};

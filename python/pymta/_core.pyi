@@ -595,6 +595,72 @@ class Retrieval:
     def ended(self) -> bool:
         """All of it was read, the end mark with it."""
 
+# ---- mailboxes (pymta-mailbox) -------------------------------------------------------------------------------------
+
+@final
+class ImapAccounts:
+    """The mailboxes of all accounts below one folder. One a process: what is open of an account is shared by its views."""
+
+    def __new__(
+        cls, folder: str, *, hostname: str, process: int, append_octets_max: int | None = None
+    ) -> Self:
+        """*process* tells names of files of several apart. Nothing is opened yet."""
+    def open(
+        self,
+        mailbox: str,
+        account: str,
+        now_ms: int,
+        *,
+        quota_octets: int | None = None,
+        quota_messages: int | None = None,
+    ) -> ImapView:
+        """
+        A view for one session of *account* on the Maildir *mailbox*, a path as `MaildirStore` has it; made where it is
+        missing. Waits for the disk. OSError where it says no, ValueError for a path that could lead elsewhere.
+        """
+
+@final
+class ImapView:
+    """
+    What one session sees. Its methods wait for the disk, one at a time; trouble with it is an answer (NO), not an
+    exception. What they return is to be sent as it is.
+    """
+
+    def run(self, command: ImapCommand, now_ms: int) -> bytes:
+        """Begin a command. `running` says whether there is more; the last piece ends with the tagged line."""
+    def go_on(self, now_ms: int) -> bytes:
+        """The next piece; it may be empty where the work takes long."""
+    @property
+    def running(self) -> bool: ...
+    def poll(self, now_ms: int) -> bytes:
+        """What changed, for IDLE; empty where nothing did, and while a command runs."""
+    @property
+    def selected(self) -> bool: ...
+    @property
+    def watched(self) -> list[str]:
+        """Files and folders which change (inotify) when `poll` may have news; empty where nothing is selected."""
+    def append(self, event: ImapAppendEvent, now_ms: int) -> ImapUpload: ...
+    def close(self) -> None:
+        """Give the account back. Idempotent; so does the end of the object."""
+
+@final
+class ImapUpload:
+    """The messages of an APPEND or REPLACE on their way to the disk. All but `refusal` wait for it."""
+
+    @property
+    def refusal(self) -> tuple[str, str | None] | None:
+        """Text and response code for `ImapSession.refuse`, where it cannot be taken (any more)."""
+    def message(self, event: ImapMessageEvent) -> None:
+        """Begin the next message."""
+    def write(self, octets: ImapOctets) -> None:
+        """Go on with it. Look at `refusal` afterwards."""
+    def url(self, url: str) -> None:
+        """Go on with what a URL of this server names (CATENATE). Look at `refusal` afterwards."""
+    def commit(self, now_ms: int) -> bytes:
+        """Make all messages durable and visible, or none: returns what is to be sent, the tagged line at its end."""
+    def abort(self) -> None:
+        """Drop all. Idempotent; so does the end of the object."""
+
 # ---- POP3 (pymta-pop3) ---------------------------------------------------------------------------------------------
 
 @final

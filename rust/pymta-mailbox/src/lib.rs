@@ -2,3 +2,12 @@
 //!
 //! `pymta-imap` says what was asked (values), `pymta-index` what there is; this crate puts them together and composes the
 //! responses, in pieces, so that neither a large mailbox nor a large message is ever held as a whole.
+
+mod accounts;
+mod upload;
+mod view;
+
+pub use accounts::{Accounts, Reader};
+pub use pymta_maildir::{Host, Quota};
+pub use upload::{Refusal, Upload};
+pub use view::View;

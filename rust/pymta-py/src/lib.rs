@@ -10,6 +10,7 @@ mod client;
 mod errors;
 mod imap;
 mod incoming;
+mod mailbox;
 mod maildir;
 mod maildrop;
 mod pop3;
@@ -26,6 +27,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     server::register(m)?;
     spool::register(m)?;
     incoming::register(m)?;
+    mailbox::register(m)?;
     maildir::register(m)?;
     maildrop::register(m)?;
     pop3::register(m)?;

@@ -70,7 +70,7 @@ pub(crate) struct PyImapIdleDoneEvent {
 pub(crate) struct PyImapAppendEvent {
     pub(crate) asked: AskedAppend,
     #[pyo3(get)]
-    octets_announced: Option<u64>,
+    pub(crate) octets_announced: Option<u64>,
 }
 
 #[pymethods]

@@ -61,9 +61,7 @@ impl PyImapAccounts {
             messages: quota_messages,
         };
         let reader = Reader { account, quota };
-        let view = py
-            .detach(|| self.accounts.open(&folder, reader, UnixMs(now_ms)))
-            .or_py_err()?;
+        let view = py.detach(|| self.accounts.open(&folder, reader, UnixMs(now_ms)))?;
         Ok(PyImapView(Arc::new(Mutex::new(Some(view)))))
     }
 }

@@ -5,6 +5,7 @@
 //! given twice, both are kept.
 
 use crate::encoded_word::{decode_charset, decode_raw};
+use crate::facts::Parameters;
 use crate::transfer::hex_pair;
 
 /// Most parameters of one field. Real ones have a handful.
@@ -73,6 +74,58 @@ impl Parameterised {
     }
 }
 
+/// A value and its parameters for an IMAP client: names as written but for RFC 2231's marks, values as octets.
+///
+/// Continuations are joined, charsets and percent signs stay: RFC 2231 §6 asks for the first of BODYSTRUCTURE, and the
+/// name of what is still encoded ends with `*`.
+pub(crate) fn joined_parameters(value: &[u8]) -> (Vec<u8>, Parameters) {
+    let end = memchr::memchr(b';', value).unwrap_or(value.len());
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut rest = &value[end..];
+    while let Some(after) = rest.strip_prefix(b";") {
+        if pieces.len() == PARAMETERS_MAX {
+            break;
+        }
+        let (found, tail) = piece(after);
+        pieces.extend(found.filter(|piece| !piece.name.is_empty()));
+        rest = tail;
+    }
+    let mut joined: Vec<(String, Vec<Piece>)> = Vec::new();
+    for piece in pieces {
+        let continues = |(name, pieces): &&mut (String, Vec<Piece>)| {
+            piece.index.is_some() && *name == piece.name && pieces[0].index.is_some()
+        };
+        match joined.iter_mut().find(continues) {
+            Some((_, pieces)) => pieces.push(piece),
+            None => joined.push((piece.name.clone(), vec![piece])),
+        }
+    }
+    let parameters = joined.into_iter().map(|(name, mut pieces)| {
+        pieces.sort_by_key(|piece| piece.index);
+        let extended = pieces.iter().any(|piece| piece.extended);
+        let mut octets = Vec::new();
+        for piece in &pieces {
+            match (extended, piece.extended) {
+                (true, false) => percent_encode(&piece.octets, &mut octets),
+                _ => octets.extend_from_slice(&piece.octets),
+            }
+        }
+        let mark = if extended { "*" } else { "" };
+        (format!("{name}{mark}").into_bytes(), octets)
+    });
+    (token(&value[..end]).to_vec(), parameters.collect())
+}
+
+fn percent_encode(octets: &[u8], out: &mut Vec<u8>) {
+    for &octet in octets {
+        if octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_') {
+            out.push(octet);
+        } else {
+            out.extend_from_slice(format!("%{octet:02X}").as_bytes());
+        }
+    }
+}
+
 /// Up to white space or a comment, without white space before it.
 fn token(octets: &[u8]) -> &[u8] {
     let octets = octets.trim_ascii();
@@ -93,11 +146,20 @@ fn piece(octets: &[u8]) -> (Option<Piece>, &[u8]) {
         Some(quoted) => quoted_string(quoted),
         None => {
             let end = memchr::memchr(b';', after).unwrap_or(after.len());
-            (after[..end].trim_ascii().to_vec(), &after[end..])
+            (without_comment(after[..end].trim_ascii()).to_vec(), &after[end..])
         }
     };
     let name = String::from_utf8_lossy(octets[..name_end].trim_ascii()).to_ascii_lowercase();
     (Some(named(&name, value)), tail)
+}
+
+/// Without a comment at its end, as in `us-ascii (Plain text)` (RFC 2045 §5.1).
+fn without_comment(value: &[u8]) -> &[u8] {
+    if !value.ends_with(b")") {
+        return value;
+    }
+    let begin = memchr::memmem::rfind(value, b" (").or(memchr::memmem::rfind(value, b"\t("));
+    value[..begin.unwrap_or(value.len())].trim_ascii_end()
 }
 
 /// Splits `name*1*` (RFC 2231 §3 and §4). A star that means nothing stays in the name.
@@ -273,6 +335,41 @@ mod tests {
         assert!(parsed.exceeded);
         assert_eq!(Some(PARAMETERS_MAX), parsed.get("f").map(str::len));
         assert!(!Parameterised::parse(b"a;b=c").exceeded);
+    }
+
+    #[test]
+    fn a_comment_behind_a_value_is_none_of_it() {
+        assert_eq!(
+            Some("us-ascii".into()),
+            get("text/plain; charset=us-ascii (Plain text)", "charset")
+        );
+        assert_eq!(Some("a (1).txt".into()), get("a/b; name=a (1).txt", "name"));
+    }
+
+    #[test]
+    fn an_imap_client_gets_continuations_joined_and_charsets_as_they_are() {
+        let joined = |value: &str| joined_parameters(value.as_bytes());
+        let pair = |name: &str, value: &str| (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        let value = "Application/X-Stuff; title*0*=us-ascii'en'This%20is%20even%20more%20;\
+                     title*1*=%2A%2A%2Afun%2A%2A%2A%20; title*2=\"isn't it!\"; A=b";
+        assert_eq!(
+            (
+                b"Application/X-Stuff".to_vec(),
+                vec![
+                    pair(
+                        "title*",
+                        "us-ascii'en'This%20is%20even%20more%20%2A%2A%2Afun%2A%2A%2A%20isn%27t%20it%21"
+                    ),
+                    pair("a", "b"),
+                ]
+            ),
+            joined(value)
+        );
+        assert_eq!(vec![pair("url", "ab")], joined("a/b; URL*1=b; URL*0=a").1);
+        assert_eq!(
+            vec![pair("n", "1"), pair("n*", "x''2")],
+            joined("a/b; n=1; n*=x''2; x").1
+        );
     }
 
     #[test]

@@ -43,6 +43,78 @@ impl TransferEncoding {
     }
 }
 
+/// Decodes a body that comes in pieces. However it is split, all pieces together decode as the whole does.
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    encoding: TransferEncoding,
+    /// What only the next piece decides: the begin of a base64 group, or the end of a quoted-printable piece.
+    held: Vec<u8>,
+}
+
+/// White space at the end of a quoted-printable piece that is held back; more of it is not trailing but text.
+const HELD_OCTETS_MAX: usize = 1024;
+
+impl Decoder {
+    /// Of a body with that encoding.
+    pub fn new(encoding: TransferEncoding) -> Self {
+        Self {
+            encoding,
+            held: Vec::new(),
+        }
+    }
+
+    /// Appends what the next piece decodes to.
+    pub fn push(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        match self.encoding {
+            TransferEncoding::Identity | TransferEncoding::Other => out.extend_from_slice(piece),
+            TransferEncoding::Base64 => self.base64(piece, out),
+            TransferEncoding::QuotedPrintable => {
+                self.held.extend_from_slice(piece);
+                let whole = std::mem::take(&mut self.held);
+                let undecided = undecided_octets(&whole);
+                let (now, later) = whole.split_at(whole.len() - undecided);
+                out.extend_from_slice(&quoted_printable(now, usize::MAX).octets);
+                self.held.extend_from_slice(later);
+            }
+        }
+    }
+
+    /// Appends what was held back at the end.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        let held = std::mem::take(&mut self.held);
+        out.extend_from_slice(&self.encoding.decode(&held, usize::MAX).octets);
+    }
+
+    fn base64(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        self.held.extend_from_slice(piece);
+        let whole = std::mem::take(&mut self.held);
+        // Groups begin anew behind padding; up to three digits of the last group wait for the rest of it.
+        let is_digit = |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/');
+        let group_begin = memchr::memrchr(b'=', &whole).map_or(0, |at| at + 1);
+        let mut spare = whole[group_begin..].iter().filter(|o| is_digit(o)).count() % 4;
+        let mut end = whole.len();
+        while spare > 0 {
+            end -= 1;
+            spare -= usize::from(is_digit(&whole[end]));
+        }
+        out.extend_from_slice(&base64(&whole[..end], usize::MAX).octets);
+        self.held.extend(whole[end..].iter().filter(|o| is_digit(o)));
+    }
+}
+
+/// How much of the end of a quoted-printable piece only what follows can decide: white space, and a `=` whose digits or
+/// line ending are not there yet.
+fn undecided_octets(piece: &[u8]) -> usize {
+    let tail = &piece[piece.len().saturating_sub(HELD_OCTETS_MAX)..];
+    let undecided = |octet: &u8| matches!(octet, b' ' | b'\t' | b'=');
+    let decided = |octets: &[u8]| octets.iter().rposition(|o| !undecided(o)).map_or(0, |at| at + 1);
+    let text = match tail {
+        [text @ .., b'=', _] | [text @ .., b'\r'] => text,
+        _ => tail,
+    };
+    tail.len() - decided(text)
+}
+
 /// Decoded content, or its begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
@@ -205,5 +277,26 @@ mod tests {
         assert_eq!(TransferEncoding::Base64, TransferEncoding::parse(b"BASE64 (why)"));
         assert_eq!(TransferEncoding::Other, TransferEncoding::parse(b"x-uuencode"));
         assert_eq!(TransferEncoding::Identity, TransferEncoding::parse(b"7Bit"));
+    }
+
+    #[test]
+    fn pieces_decode_as_the_whole_does() {
+        let quoted = b"a=3Db=c3=BC soft=\r\nbreak=  \r\n!\r\ntrail \t\r\nx  y\rz =zz ==41=\r =4 \r\n  =";
+        let base = b"Zm9v\r\nYmE=\r\nZg==Z g=\r\n=!Zm8=Zm9vYmFyZ";
+        for (encoding, encoded) in [
+            (TransferEncoding::QuotedPrintable, &quoted[..]),
+            (TransferEncoding::Base64, &base[..]),
+            (TransferEncoding::Identity, &base[..]),
+        ] {
+            let whole = encoding.decode(encoded, usize::MAX / 8).octets;
+            for size in 1..=encoded.len() {
+                let (mut decoder, mut out) = (Decoder::new(encoding), Vec::new());
+                for piece in encoded.chunks(size) {
+                    decoder.push(piece, &mut out);
+                }
+                decoder.finish(&mut out);
+                assert_eq!(whole, out, "{encoding:?} in pieces of {size}");
+            }
+        }
     }
 }

@@ -16,20 +16,26 @@ use rustix::io::Errno;
 /// What is said of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    pub(crate) octets: u64,
+    /// Its size.
+    pub octets: u64,
     /// Seconds since 1970.
-    pub(crate) modified_s: u64,
-    pub(crate) is_folder: bool,
+    pub modified_s: u64,
+    /// It holds others.
+    pub is_folder: bool,
     /// A regular file with one name: nobody has it under another as well.
-    pub(crate) is_plain_file: bool,
+    pub is_plain_file: bool,
 }
 
 /// A file system below one root.
 pub trait Files: Send + Sync + std::fmt::Debug + 'static {
+    /// A folder that is open.
     type Folder: Send + Sync + std::fmt::Debug;
+    /// A file that is open.
     type File: Send + Sync + std::fmt::Debug;
 
+    /// The root.
     fn root(&self) -> &Self::Folder;
+    /// Opens a folder, never through a link.
     fn open_folder(&self, at: &Self::Folder, name: &str) -> io::Result<Self::Folder>;
     /// Makes it and makes its name durable. One that exists is fine.
     fn make_folder(&self, at: &Self::Folder, name: &str) -> io::Result<()>;
@@ -37,7 +43,9 @@ pub trait Files: Send + Sync + std::fmt::Debug + 'static {
     fn create(&self, at: &Self::Folder, name: &str) -> io::Result<Self::File>;
     /// Writes behind what was written.
     fn write(&self, file: &Self::File, octets: &[u8]) -> io::Result<()>;
+    /// Makes its octets durable.
     fn sync_file(&self, file: &Self::File) -> io::Result<()>;
+    /// Makes its names durable.
     fn sync_folder(&self, folder: &Self::Folder) -> io::Result<()>;
     /// Syncs all that anybody wrote: dear for one file, cheap for many.
     fn sync_all(&self) -> io::Result<()>;
@@ -52,9 +60,11 @@ pub trait Files: Send + Sync + std::fmt::Debug + 'static {
     /// Takes the place of what has the new name.
     fn replace(&self, from: &Self::Folder, name: &str, into: &Self::Folder, new_name: &str)
     -> io::Result<()>;
+    /// Takes a name away.
     fn remove(&self, at: &Self::Folder, name: &str) -> io::Result<()>;
     /// The names in a folder, without `.` and `..`; those that are not UTF-8 are left out.
     fn list(&self, at: &Self::Folder) -> io::Result<Vec<String>>;
+    /// Of what the name stands for; of a link itself.
     fn stat(&self, at: &Self::Folder, name: &str) -> io::Result<Stat>;
     /// The first octets of a plain file; `InvalidInput` where it is none.
     fn read(&self, at: &Self::Folder, name: &str, octets_max: usize) -> io::Result<Vec<u8>>;
@@ -95,7 +105,10 @@ const PLAIN: OFlags = OFlags::NOFOLLOW.union(OFlags::CLOEXEC).union(OFlags::NONB
 impl Disk {
     /// Opens the root, and makes it where it is missing; its parents have to exist. The operator's own path may go
     /// through links: it is what lies below that others can write to.
-    pub(crate) fn open(root: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn open(root: &Path) -> io::Result<Self> {
         match rustix::fs::mkdir(root, FOLDER_MODE) {
             Ok(()) => {
                 if let Some(parent) = root.parent().filter(|p| !p.as_os_str().is_empty()) {
@@ -110,6 +123,11 @@ impl Disk {
         Ok(Self {
             root: rustix::fs::open(root, flags, Mode::empty())?,
         })
+    }
+
+    /// With a folder that is open as its root.
+    pub fn below(root: OwnedFd) -> Self {
+        Self { root }
     }
 }
 

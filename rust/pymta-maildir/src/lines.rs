@@ -4,13 +4,14 @@ use memchr::memchr_iter;
 
 /// Turns CRLF into LF over chunks that may cut one in two. A CR without an LF behind it stays what it is.
 #[derive(Debug, Default)]
-pub(crate) struct ToLf {
+pub struct ToLf {
     /// The chunk before ended with a CR, which was not written yet.
     holds_cr: bool,
 }
 
 impl ToLf {
-    pub(crate) fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+    /// Appends what is known of the lines so far.
+    pub fn push(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
         if chunk.is_empty() {
             return;
         }
@@ -36,7 +37,7 @@ impl ToLf {
     }
 
     /// At the end of the content.
-    pub(crate) fn finish(&mut self, out: &mut Vec<u8>) {
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
         if std::mem::take(&mut self.holds_cr) {
             out.push(b'\r');
         }

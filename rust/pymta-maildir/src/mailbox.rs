@@ -12,16 +12,19 @@ use crate::path::{FolderName, MailboxPath};
 /// What makes a folder a Maildir.
 pub(crate) const SUBFOLDERS: [&str; 3] = ["tmp", "new", "cur"];
 /// Maildir++: marks a folder as one.
-const FOLDER_MARK: &str = "maildirfolder";
+pub(crate) const FOLDER_MARK: &str = "maildirfolder";
 /// maildir(5): what lies in `tmp` for so long belongs to nobody.
 const LEFTOVER_S: u64 = 36 * 3600;
 
 /// The open handles of a folder that holds messages.
 #[derive(Debug)]
-pub(crate) struct OpenFolder<F: Files> {
-    pub(crate) tmp: F::Folder,
-    pub(crate) new: F::Folder,
-    pub(crate) cur: F::Folder,
+pub struct OpenFolder<F: Files> {
+    /// Where messages are written.
+    pub tmp: F::Folder,
+    /// Messages that nobody has looked at.
+    pub new: F::Folder,
+    /// The others.
+    pub cur: F::Folder,
 }
 
 /// A message file, as a reader sees it.
@@ -39,7 +42,10 @@ pub struct Entry {
 }
 
 /// Opens a mailbox, and makes it durably where it is missing.
-pub(crate) fn open_mailbox<F: Files>(files: &F, path: &MailboxPath) -> io::Result<F::Folder> {
+///
+/// # Errors
+/// What the file system says.
+pub fn open_mailbox<F: Files>(files: &F, path: &MailboxPath) -> io::Result<F::Folder> {
     let mut components = path.components();
     // A path has at least one component; without any it would be the root, which is no mailbox.
     let first = components.next().ok_or(io::ErrorKind::InvalidInput)?;
@@ -64,7 +70,10 @@ pub(crate) fn find_mailbox<F: Files>(files: &F, path: &MailboxPath) -> io::Resul
 }
 
 /// Opens `tmp`, `new` and `cur` of a mailbox or of one of its folders, and makes them where they are missing.
-pub(crate) fn open_for_delivery<F: Files>(
+///
+/// # Errors
+/// What the file system says.
+pub fn open_for_delivery<F: Files>(
     files: &F,
     mailbox: &F::Folder,
     folder: Option<&FolderName>,
@@ -90,7 +99,11 @@ pub(crate) fn open_for_delivery<F: Files>(
     }
 }
 
-pub(crate) fn open_subfolders<F: Files>(files: &F, at: &F::Folder) -> io::Result<OpenFolder<F>> {
+/// Opens `tmp`, `new` and `cur` below an open folder, and makes them where they are missing.
+///
+/// # Errors
+/// What the file system says.
+pub fn open_subfolders<F: Files>(files: &F, at: &F::Folder) -> io::Result<OpenFolder<F>> {
     Ok(OpenFolder {
         tmp: open_or_make(files, at, SUBFOLDERS[0])?,
         new: open_or_make(files, at, SUBFOLDERS[1])?,
@@ -109,7 +122,10 @@ fn open_or_make<F: Files>(files: &F, at: &F::Folder, name: &str) -> io::Result<F
 }
 
 /// Maildir++ folders of a mailbox, as named on disk.
-pub(crate) fn folders_of<F: Files>(files: &F, mailbox: &F::Folder) -> io::Result<Vec<String>> {
+///
+/// # Errors
+/// What the file system says.
+pub fn folders_of<F: Files>(files: &F, mailbox: &F::Folder) -> io::Result<Vec<String>> {
     let mut found = Vec::new();
     for name in files.list(mailbox)? {
         if name.starts_with('.') && files.stat(mailbox, &name).is_ok_and(|stat| stat.is_folder) {

@@ -38,7 +38,7 @@ impl Host {
     }
 
     /// The part of a name that makes it unique: never given twice by one process, nor by two at a time.
-    pub(crate) fn unique(&self, now: UnixMs, number: u64) -> String {
+    pub fn unique(&self, now: UnixMs, number: u64) -> String {
         let (seconds, microseconds) = (now.0 / 1000, now.0 % 1000 * 1000);
         format!(
             "{seconds}.M{microseconds}P{}Q{number}.{}",
@@ -154,6 +154,27 @@ impl MessageName {
     }
 }
 
+/// The part of a file's name that stays the same while flags change.
+pub fn unique_part(file_name: &str) -> &str {
+    file_name.split([',', ':']).next().unwrap_or_default()
+}
+
+/// The name of the same file in `cur` with these flags. Letters that are none of the six (Dovecot's keywords) stay.
+pub fn with_letters(file_name: &str, flags: Flags) -> String {
+    let (base, info) = file_name.split_once(':').unwrap_or((file_name, ""));
+    let mut letters: Vec<char> = flags.to_string().chars().collect();
+    letters.extend(
+        info.strip_prefix("2,")
+            .unwrap_or_default()
+            .chars()
+            .filter(|letter| !"DFPRST".contains(*letter)),
+    );
+    letters.sort_unstable();
+    letters.dedup();
+    let letters: String = letters.into_iter().collect();
+    format!("{base}:2,{letters}")
+}
+
 /// Digits only: `+5` is none here, though Rust would take it.
 fn number(text: &str) -> Option<u64> {
     text.bytes()
@@ -201,6 +222,16 @@ mod tests {
             assert_eq!(found.file_octets, octets, "{name}");
             assert_eq!(found.flags.to_string(), flags, "{name}");
         }
+    }
+
+    #[test]
+    fn flags_change_and_what_others_wrote_stays() {
+        let seen = Flags::parse("S");
+        assert_eq!("1.a.h,S=1,W=2:2,S", with_letters("1.a.h,S=1,W=2", seen));
+        assert_eq!("1.a.h:2,Sab", with_letters("1.a.h:2,FTab", seen));
+        assert_eq!("1.a.h:2,", with_letters("1.a.h:2,S", Flags::default()));
+        assert_eq!("1.a.h", unique_part("1.a.h,S=1,W=2:2,S"));
+        assert_eq!("1.a.h", unique_part("1.a.h:2,S"));
     }
 
     proptest! {

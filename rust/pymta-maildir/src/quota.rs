@@ -193,6 +193,58 @@ pub(crate) fn usage_for<F: Files>(
     })
 }
 
+/// What a mailbox uses; counted where the ledger does not say it for this quota.
+///
+/// # Errors
+/// What the file system says while counting.
+pub fn used<F: Files>(files: &F, mailbox: &F::Folder, quota: Quota, now: UnixMs) -> io::Result<Usage> {
+    Ok(usage_for(files, mailbox, quota, 0, now)?.usage)
+}
+
+/// Whether so much more fits; where not, what is used.
+///
+/// # Errors
+/// What the file system says while counting.
+pub fn admits<F: Files>(
+    files: &F,
+    mailbox: &F::Folder,
+    quota: Quota,
+    more: Usage,
+    now: UnixMs,
+) -> io::Result<Result<(), Usage>> {
+    if quota.is_unbounded() || more.messages == 0 {
+        return Ok(Ok(()));
+    }
+    let mut known = usage_for(files, mailbox, quota, more.octets, now)?;
+    // The ledger is asked whether one message fits; it is not believed when it says that several do not.
+    let before = |known: &Known| {
+        known.usage.and(Usage {
+            octets: 0,
+            messages: more.messages - 1,
+        })
+    };
+    if !known.is_counted && !quota.admits(before(&known), more.octets) {
+        known = Known {
+            usage: count(files, mailbox)?,
+            is_counted: true,
+        };
+    }
+    if quota.admits(before(&known), more.octets) {
+        Ok(Ok(()))
+    } else {
+        Ok(Err(known.usage))
+    }
+}
+
+/// Notes in the ledger, where there is one, what came (or, negative, went). Without the line it is wrong until the files
+/// are counted anew.
+pub fn note_change<F: Files>(files: &F, mailbox: &F::Folder, octets: i64, messages: i64) {
+    if messages != 0 {
+        let line = format!("{octets} {messages}\n");
+        let _ = files.append(mailbox, FILE_NAME, line.as_bytes());
+    }
+}
+
 /// Looks at all messages of a mailbox.
 ///
 /// # Errors

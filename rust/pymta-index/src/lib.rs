@@ -2,3 +2,30 @@
 //!
 //! The Maildir is the truth for what messages there are and for their flags; the index, one SQLite file an account, is the
 //! truth for UIDs, mod-sequences, keywords and object ids. Deleting it loses those and costs a rescan.
+//!
+//! What changes a message changes its file first, durably, then the index; who finds them different believes the file.
+//! No clock, no socket, no Python: every instant is an argument, every answer is a value.
+
+mod account;
+mod email_id;
+mod error;
+mod folders;
+mod mailbox;
+#[cfg(test)]
+mod sandbox;
+mod scan;
+mod schema;
+mod size;
+mod store;
+#[cfg(test)]
+mod store_tests;
+mod types;
+mod vanish;
+
+pub use account::{Account, Options};
+pub use error::IndexError;
+pub use folders::INBOX;
+pub use mailbox::Mailbox;
+pub use types::{
+    Added, Appended, Changes, Details, MailboxInfo, Message, ObjectId, Status, StoreMode, Stored, flag,
+};

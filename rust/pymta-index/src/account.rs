@@ -1,0 +1,285 @@
+//! An account's folder and its index: opening both, and the two ways to work on the index.
+//!
+//! Rules:
+//! - What changes the index holds SQLite's write lock from its first look to its commit, also while it changes files: our
+//!   own processes never see each other's halves.
+//! - A damaged index is moved out of the way at once, and every handle of it is dead from then on: who opens the account
+//!   anew gets a new one, and the trouble as a value.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use pymta_maildir::{Disk, Files, Host, MailboxPath, Quota, open_mailbox, open_subfolders};
+use pymta_types::UnixMs;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+use crate::{IndexError, schema};
+
+/// The index.
+pub(crate) const INDEX_NAME: &str = "pymta.index";
+/// Where a damaged one is found.
+const DAMAGED_NAME: &str = "pymta.index.damaged";
+/// What SQLite has beside it. They go first: a log beside another database than its own would be replayed into it.
+const BESIDE: [&str; 2] = ["-wal", "-shm"];
+/// For so long we wait for other processes. A first look at a large mailbox gives way between its batches.
+const BUSY_MS: u64 = 20_000;
+/// Prepared statements that are kept.
+const STATEMENTS_MAX: usize = 64;
+/// Of a new name; deliveries of this process count from 1.
+const FIRST_NUMBER: u64 = 1 << 32;
+
+static NUMBER: AtomicU64 = AtomicU64::new(FIRST_NUMBER);
+
+/// What an account is opened with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// In the names of new files.
+    pub host: Host,
+    /// What the account may keep.
+    pub quota: Quota,
+}
+
+/// See the module. One a process and account is enough; all methods may be called at the same time.
+#[derive(Debug)]
+pub struct Account {
+    pub(crate) disk: Disk,
+    pub(crate) options: Options,
+    path: PathBuf,
+    index: Mutex<Connection>,
+    inode: u64,
+    is_damaged: AtomicBool,
+    trouble: Option<String>,
+    #[cfg(test)]
+    pub(crate) steps: std::sync::atomic::AtomicI64,
+}
+
+impl Account {
+    /// Opens an account below the folder of all mailboxes; folder, inbox and index are made where they are missing.
+    ///
+    /// # Errors
+    /// `Io`, `Busy`, `TooNew`. A damaged index is replaced by a new one, see `trouble`.
+    pub fn open_below(
+        root: &Path,
+        path: &MailboxPath,
+        options: Options,
+        now: UnixMs,
+    ) -> Result<Arc<Self>, IndexError> {
+        let doing = IndexError::io;
+        let disk = Disk::open(root).map_err(doing("open the folder of mailboxes"))?;
+        let folder = open_mailbox(&disk, path).map_err(doing("open the mailbox"))?;
+        let mut whole = root
+            .canonicalize()
+            .map_err(doing("open the folder of mailboxes"))?;
+        whole.extend(path.components());
+        Self::open_at(folder, whole, options, now)
+    }
+
+    /// Opens the account in a folder whose parents are the operator's.
+    ///
+    /// # Errors
+    /// As `open_below`.
+    pub fn open(folder: &Path, options: Options, now: UnixMs) -> Result<Arc<Self>, IndexError> {
+        let doing = IndexError::io;
+        drop(Disk::open(folder).map_err(doing("open the mailbox"))?);
+        let whole = folder.canonicalize().map_err(doing("open the mailbox"))?;
+        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = rustix::fs::open(&whole, flags, Mode::empty());
+        let opened = opened.map_err(|error| doing("open the mailbox")(error.into()))?;
+        Self::open_at(opened, whole, options, now)
+    }
+
+    fn open_at(
+        folder: OwnedFd,
+        path: PathBuf,
+        options: Options,
+        now: UnixMs,
+    ) -> Result<Arc<Self>, IndexError> {
+        let disk = Disk::below(folder);
+        open_subfolders(&disk, disk.root()).map_err(IndexError::io("open the inbox"))?;
+        let mut trouble = None;
+        let (index, inode) = match connect(&disk, &path) {
+            Err(IndexError::Damaged(why)) => {
+                set_aside(&disk).map_err(IndexError::io("set the damaged index aside"))?;
+                trouble = Some(why);
+                connect(&disk, &path)?
+            }
+            connected => connected?,
+        };
+        let account = Arc::new(Self {
+            disk,
+            options,
+            path,
+            index: Mutex::new(index),
+            inode,
+            is_damaged: AtomicBool::new(false),
+            trouble,
+            #[cfg(test)]
+            steps: std::sync::atomic::AtomicI64::new(i64::MAX),
+        });
+        account.find_folders(now)?;
+        Ok(account)
+    }
+
+    /// Why the index was made anew when the account was opened: the old one was damaged, and is beside it.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// Where the account is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the account may keep.
+    pub fn quota(&self) -> Quota {
+        self.options.quota
+    }
+
+    /// What it keeps.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn used(&self, now: UnixMs) -> Result<pymta_maildir::Usage, IndexError> {
+        pymta_maildir::used(&self.disk, self.disk.root(), self.options.quota, now)
+            .map_err(IndexError::io("count what the account keeps"))
+    }
+
+    // ---- the index
+
+    /// Looks something up.
+    pub(crate) fn read<T>(
+        &self,
+        look: impl FnOnce(&Connection) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let index = self.lock()?;
+        let found = look(&index);
+        self.watched(found)
+    }
+
+    /// Changes something, all or nothing. `change` may also change files: nobody else of us does at that time.
+    pub(crate) fn write<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let mut index = self.lock()?;
+        let changed = || -> Result<T, IndexError> {
+            let transaction = index.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let changed = change(&transaction)?;
+            self.step().map_err(IndexError::io("commit"))?;
+            transaction.commit()?;
+            Ok(changed)
+        };
+        let changed = changed();
+        self.watched(changed)
+    }
+
+    fn lock(&self) -> Result<MutexGuard<'_, Connection>, IndexError> {
+        let is_same = !self.is_damaged.load(Ordering::Acquire)
+            && inode(&self.disk).is_ok_and(|found| found == Some(self.inode));
+        if !is_same {
+            return Err(IndexError::Replaced);
+        }
+        // A panic rolled its transaction back.
+        Ok(self.index.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn watched<T>(&self, outcome: Result<T, IndexError>) -> Result<T, IndexError> {
+        if matches!(outcome, Err(IndexError::Damaged(_))) {
+            self.is_damaged.store(true, Ordering::Release);
+            if inode(&self.disk).is_ok_and(|found| found == Some(self.inode)) {
+                set_aside(&self.disk).map_err(IndexError::io("set the damaged index aside"))?;
+            }
+        }
+        outcome
+    }
+
+    // ---- files
+
+    /// Does something to files; in tests, the place where a process may end.
+    pub(crate) fn act<T>(
+        &self,
+        doing: &'static str,
+        act: impl FnOnce(&Disk) -> io::Result<T>,
+    ) -> Result<T, IndexError> {
+        self.step()
+            .and_then(|()| act(&self.disk))
+            .map_err(IndexError::io(doing))
+    }
+
+    #[cfg(not(test))]
+    #[allow(clippy::unused_self, clippy::unnecessary_wraps)] // in tests it needs both
+    fn step(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// From some step on, nothing works any more: the process was killed there.
+    #[cfg(test)]
+    pub(crate) fn step(&self) -> io::Result<()> {
+        if self.steps.fetch_sub(1, Ordering::Relaxed) > 0 {
+            Ok(())
+        } else {
+            self.steps.store(0, Ordering::Relaxed);
+            Err(io::Error::other("killed"))
+        }
+    }
+
+    /// The unique part of a new file's name.
+    pub(crate) fn unique(&self, now: UnixMs) -> String {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        self.options.host.unique(now, number)
+    }
+}
+
+/// Opens the index, and makes it where it is missing: for nobody else to read, as SQLite makes the files beside it.
+fn connect(disk: &Disk, path: &Path) -> Result<(Connection, u64), IndexError> {
+    let doing = IndexError::io("make the index");
+    match disk.create(disk.root(), INDEX_NAME) {
+        Ok(_) => {}
+        // Not opened: closing it again would give up the locks of who has it open in this process.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(doing(error)),
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW
+        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+    let mut connection = Connection::open_with_flags(path.join(INDEX_NAME), flags)?;
+    connection.busy_timeout(Duration::from_millis(BUSY_MS))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "temp_store", "memory")?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "cell_size_check", true)?;
+    schema::migrate(&mut connection)?;
+    connection.query_row("SELECT count(*) FROM mailbox", [], |_| Ok(()))?;
+    let found = inode(disk).map_err(IndexError::io("look at the index"))?;
+    found.map(|inode| (connection, inode)).ok_or(IndexError::Replaced)
+}
+
+/// Which file the index is; None where it is missing.
+fn inode(disk: &Disk) -> io::Result<Option<u64>> {
+    match rustix::fs::statat(disk.root(), INDEX_NAME, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(stat.st_ino)),
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Moves a damaged index out of the way; one that was there from before is replaced.
+fn set_aside(disk: &Disk) -> io::Result<()> {
+    let root = disk.root();
+    for suffix in BESIDE.into_iter().chain([""]) {
+        let (from, to) = (format!("{INDEX_NAME}{suffix}"), format!("{DAMAGED_NAME}{suffix}"));
+        match disk.replace(root, &from, root, &to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    disk.sync_folder(root)
+}

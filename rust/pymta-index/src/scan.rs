@@ -1,0 +1,470 @@
+//! Bringing the index to what the folders say: the Maildir is the truth for what there is and for flags with letters.
+//!
+//! - Nothing is read where `new` and `cur` were changed last when they were seen last, and that was not so recent then
+//!   that the same time may stand for a later change as well.
+//! - Where only `new` changed (a delivery), only `new` is listed, unless something that was there is gone from it.
+//! - A folder that is renamed in while it is listed may not show a file at all. What is missed is looked for a second
+//!   time before it counts as gone; our own processes do not rename while another lists (`Account::write`).
+//! - New messages get UIDs in order of their names' times, a batch a transaction: who is killed goes on where it was.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use pymta_maildir::{Files, unique_part};
+use pymta_types::UnixMs;
+use rusqlite::Transaction;
+use rustix::fs::{AtFlags, FileType};
+use rustix::io::Errno;
+
+use crate::mailbox::{Place, State};
+use crate::types::flag;
+use crate::vanish::vanish;
+use crate::{IndexError, Mailbox, email_id};
+
+/// New messages of one transaction.
+const BATCH: usize = 5_000;
+/// A folder's time stands for later changes too, for so long: file systems take it from a clock that ticks slowly.
+const TICK_MS: i64 = 100;
+/// Likewise on file systems that know no parts of a second.
+const WHOLE_SECOND_TICK_MS: i64 = 2_000;
+/// UIDs end here (RFC 9051: nz-number).
+const UID_MAX: u32 = u32::MAX - 1;
+
+/// A file that was listed.
+#[derive(Debug)]
+struct Found {
+    file_name: String,
+    is_new: bool,
+}
+
+/// Files by the part of their names that stays.
+struct Listing {
+    found: Vec<Found>,
+    by_unique: HashMap<String, usize>,
+    /// Others with a unique part that is known: of two files one is the message.
+    doubles: Vec<usize>,
+}
+
+/// A message of the index.
+struct Known {
+    uid: u32,
+    place: Place,
+}
+
+/// How much is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scope {
+    Nothing,
+    New,
+    All,
+}
+
+impl Mailbox {
+    /// Takes in what others did to the folder: new messages, renamed ones, those that are gone. Cheap where they did
+    /// nothing.
+    ///
+    /// # Errors
+    /// As of any change; `Io`.
+    pub fn reconcile(&self, now: UnixMs) -> Result<(), IndexError> {
+        let state = self.account.read(|index| self.state(index))?;
+        if self.scope(&state, self.touched()?, now) == Scope::Nothing {
+            return Ok(());
+        }
+        self.take_in(None, now)
+    }
+
+    /// Lists all, whatever the folders' times say.
+    pub(crate) fn rescan(&self, now: UnixMs) -> Result<(), IndexError> {
+        self.take_in(Some(Scope::All), now)
+    }
+
+    fn take_in(&self, scope: Option<Scope>, now: UnixMs) -> Result<(), IndexError> {
+        // Each round takes in one batch; others of us get their turn between them.
+        let mut rest = self
+            .account
+            .write(|transaction| self.scan(transaction, scope, now))?;
+        while !rest.is_empty() {
+            rest = self
+                .account
+                .write(|transaction| self.take_batch(transaction, rest, now))?;
+        }
+        Ok(())
+    }
+
+    /// When `new` and `cur` were changed last, in ns.
+    pub(crate) fn touched(&self) -> Result<(i64, i64), IndexError> {
+        let at = |folder: &OwnedFd| -> Result<i64, IndexError> {
+            let stat = rustix::fs::fstat(folder)
+                .map_err(|error| IndexError::io("look at the mailbox")(error.into()))?;
+            let ns = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
+            Ok(stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(ns))
+        };
+        Ok((at(&self.folder.new)?, at(&self.folder.cur)?))
+    }
+
+    fn scope(&self, state: &State, (new_ns, cur_ns): (i64, i64), now: UnixMs) -> Scope {
+        let due = state.list_again_ms > 0 && milliseconds(now) >= state.list_again_ms;
+        if due || cur_ns != state.cur_seen_ns {
+            Scope::All
+        } else if new_ns != state.new_seen_ns {
+            Scope::New
+        } else {
+            Scope::Nothing
+        }
+    }
+
+    /// One listing, and all that it says but new messages, which are returned in order; the first batch of them is
+    /// taken in already.
+    pub(crate) fn scan(
+        &self,
+        transaction: &Transaction<'_>,
+        scope: Option<Scope>,
+        now: UnixMs,
+    ) -> Result<Vec<Place>, IndexError> {
+        let state = self.state(transaction)?;
+        let touched = self.touched()?;
+        let mut scope = scope.unwrap_or_else(|| self.scope(&state, touched, now));
+        if scope == Scope::Nothing {
+            return Ok(Vec::new()); // another was quicker
+        }
+        let mut listing = self.list(scope)?;
+        let mut known = self.known(transaction, scope)?;
+        if scope == Scope::New && known.iter().any(|one| !listing.has(one)) {
+            scope = Scope::All;
+            listing = self.list(scope)?;
+            known = self.known(transaction, scope)?;
+        }
+        if known.iter().any(|one| !listing.has(one)) {
+            listing.add(self.list(scope)?);
+        }
+        let modseq = state.highest_modseq + 1;
+        let mut is_changed = false;
+        let mut gone = Vec::new();
+        for one in &known {
+            match listing.take(&one.place) {
+                Some(place) => {
+                    if place.rest != one.place.rest || place.is_new != one.place.is_new {
+                        is_changed |= self.renamed(transaction, one.uid, &place, modseq)?;
+                    }
+                }
+                None => gone.push(one.uid),
+            }
+        }
+        vanish(transaction, self.key, &gone, modseq)?;
+        let mut fresh = listing.rest();
+        if scope == Scope::New {
+            // A file that went back into `new` is not in what was looked up.
+            fresh.retain(|place| !self.knows(transaction, place).unwrap_or(true));
+        }
+        // What does not fit into this batch must be found again, should we be killed before the next one.
+        let is_whole = fresh.len() <= BATCH;
+        let as_seen = |touched| if is_whole { seen(touched, now) } else { 0 };
+        let (new_ns, cur_ns) = (as_seen(touched.0), as_seen(touched.1));
+        transaction
+            .prepare_cached(
+                "UPDATE mailbox SET new_seen_ns = ?2, cur_seen_ns = iif(?4, ?3, cur_seen_ns),
+                list_again_ms = iif(?4, 0, list_again_ms), highest_modseq = max(highest_modseq, ?5) WHERE key = ?1",
+            )?
+            .execute((
+                self.key,
+                new_ns,
+                cur_ns,
+                scope == Scope::All,
+                if is_changed || !gone.is_empty() { modseq } else { 0 },
+            ))?;
+        self.take_batch(transaction, fresh, now)
+    }
+
+    fn list(&self, scope: Scope) -> Result<Listing, IndexError> {
+        let mut found = Vec::new();
+        for (folder, is_new) in [(&self.folder.cur, false), (&self.folder.new, true)] {
+            if !is_new && scope != Scope::All {
+                continue;
+            }
+            let names = self.account.disk.list(folder);
+            let names = names.map_err(IndexError::io("list the mailbox"))?;
+            let names = names.into_iter().filter(|name| !name.starts_with('.'));
+            found.extend(names.map(|file_name| Found { file_name, is_new }));
+        }
+        Ok(Listing::new(found))
+    }
+
+    fn known(&self, transaction: &Transaction<'_>, scope: Scope) -> Result<Vec<Known>, IndexError> {
+        let text = if scope == Scope::All {
+            "SELECT uid, unique_name, rest, is_new FROM file WHERE mailbox = ?1 ORDER BY uid"
+        } else {
+            "SELECT uid, unique_name, rest, is_new FROM file WHERE mailbox = ?1 AND is_new = 1"
+        };
+        let mut query = transaction.prepare_cached(text)?;
+        let rows = query.query_map([self.key], |row| {
+            Ok(Known {
+                uid: row.get(0)?,
+                place: Place {
+                    unique_name: row.get(1)?,
+                    rest: row.get(2)?,
+                    is_new: row.get(3)?,
+                },
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn knows(&self, transaction: &Transaction<'_>, place: &Place) -> Result<bool, IndexError> {
+        let mut query =
+            transaction.prepare_cached("SELECT 1 FROM file WHERE mailbox = ?1 AND unique_name = ?2")?;
+        Ok(query.exists((self.key, &place.unique_name))?)
+    }
+
+    /// Notes a file's new name; true where its flags are others.
+    fn renamed(
+        &self,
+        transaction: &Transaction<'_>,
+        uid: u32,
+        place: &Place,
+        modseq: i64,
+    ) -> Result<bool, IndexError> {
+        self.put_place(transaction, uid, place)?;
+        let flags = flag::of_name(&place.rest);
+        let mut update = transaction.prepare_cached(
+            "UPDATE message SET flags = ?3, modseq = ?4 WHERE mailbox = ?1 AND uid = ?2 AND flags != ?3",
+        )?;
+        Ok(update.execute((self.key, uid, flags, modseq))? > 0)
+    }
+
+    /// Notes where a message's file is.
+    pub(crate) fn put_place(
+        &self,
+        transaction: &Transaction<'_>,
+        uid: u32,
+        place: &Place,
+    ) -> Result<(), IndexError> {
+        transaction
+            .prepare_cached(
+                "UPDATE file SET unique_name = ?3, rest = ?4, is_new = ?5 WHERE mailbox = ?1 AND uid = ?2",
+            )?
+            .execute((self.key, uid, &place.unique_name, &place.rest, place.is_new))?;
+        Ok(())
+    }
+
+    /// Gives the first of new messages UIDs; returns the others.
+    fn take_batch(
+        &self,
+        transaction: &Transaction<'_>,
+        mut fresh: Vec<Place>,
+        now: UnixMs,
+    ) -> Result<Vec<Place>, IndexError> {
+        if fresh.is_empty() {
+            return Ok(fresh);
+        }
+        let rest = fresh.split_off(fresh.len().min(BATCH));
+        let state = self.state(transaction)?;
+        let (mut uid, modseq) = (state.uid_next, state.highest_modseq + 1);
+        for place in fresh {
+            let at = self.subfolder(place.is_new);
+            let stat = match rustix::fs::statat(at, place.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => stat,
+                Ok(_) | Err(Errno::NOENT) => continue, // no message; one that is gone again, or was renamed: next time
+                Err(error) => return Err(IndexError::io("look at a message")(error.into())),
+            };
+            if uid > UID_MAX {
+                return Err(IndexError::TooMany("messages"));
+            }
+            let arrival = Arrival {
+                internal_date_s: stat.st_mtime,
+                saved_date_s: stat.st_ctime.min(milliseconds(now) / 1000),
+                octets: wire_octets(&place.rest),
+                email_id: email_id::of(&place.unique_name).0.to_be_bytes(),
+                thread_id: None,
+                flags: flag::of_name(&place.rest),
+                keywords: 0,
+            };
+            if self.insert(transaction, uid, modseq, &place, &arrival)? {
+                uid += 1;
+            }
+        }
+        if uid > state.uid_next {
+            self.advance(transaction, uid, modseq)?;
+        }
+        Ok(rest)
+    }
+
+    /// A row for a new message; false where its file is known.
+    pub(crate) fn insert(
+        &self,
+        transaction: &Transaction<'_>,
+        uid: u32,
+        modseq: i64,
+        place: &Place,
+        arrival: &Arrival,
+    ) -> Result<bool, IndexError> {
+        let mut file = transaction.prepare_cached(
+            "INSERT INTO file (mailbox, uid, unique_name, rest, is_new, internal_date_s, saved_date_s, octets, email_id,
+            thread_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (mailbox, unique_name) DO NOTHING",
+        )?;
+        let octets = arrival.octets.and_then(|octets| i64::try_from(octets).ok());
+        let count = file.execute((
+            self.key,
+            uid,
+            &place.unique_name,
+            &place.rest,
+            place.is_new,
+            arrival.internal_date_s,
+            arrival.saved_date_s,
+            octets,
+            arrival.email_id,
+            arrival.thread_id,
+        ))?;
+        if count == 0 {
+            return Ok(false);
+        }
+        transaction
+            .prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute((self.key, uid, modseq, arrival.flags, arrival.keywords))?;
+        Ok(true)
+    }
+
+    /// What the next message gets, and the mod-sequence of this change.
+    pub(crate) fn advance(
+        &self,
+        transaction: &Transaction<'_>,
+        uid_next: u32,
+        modseq: i64,
+    ) -> Result<(), IndexError> {
+        transaction
+            .prepare_cached(
+                "UPDATE mailbox SET uid_next = max(uid_next, ?2), highest_modseq = max(highest_modseq, ?3)
+                WHERE key = ?1",
+            )?
+            .execute((self.key, uid_next, modseq))?;
+        Ok(())
+    }
+}
+
+/// What a new row says of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) internal_date_s: i64,
+    pub(crate) saved_date_s: i64,
+    pub(crate) octets: Option<u64>,
+    pub(crate) email_id: [u8; 16],
+    pub(crate) thread_id: Option<[u8; 16]>,
+    pub(crate) flags: u8,
+    pub(crate) keywords: i64,
+}
+
+impl Listing {
+    fn new(found: Vec<Found>) -> Self {
+        let mut listing = Self {
+            by_unique: HashMap::with_capacity(found.len()),
+            found: Vec::new(),
+            doubles: Vec::new(),
+        };
+        listing.fill(found);
+        listing
+    }
+
+    fn fill(&mut self, found: Vec<Found>) {
+        for one in found {
+            let at = self.found.len();
+            let unique = unique_part(&one.file_name);
+            match self.by_unique.get(unique) {
+                Some(_) => self.doubles.push(at),
+                None => {
+                    self.by_unique.insert(unique.to_owned(), at);
+                }
+            }
+            self.found.push(one);
+        }
+    }
+
+    /// What a second look saw. The later name of a file is the right one.
+    fn add(&mut self, second: Self) {
+        let second_has = |one: &Found| second.by_unique.contains_key(unique_part(&one.file_name));
+        let earlier = std::mem::take(&mut self.found);
+        let only_earlier: Vec<Found> = earlier.into_iter().filter(|one| !second_has(one)).collect();
+        *self = second;
+        self.fill(only_earlier);
+    }
+
+    fn has(&self, known: &Known) -> bool {
+        self.by_unique.contains_key(&known.place.unique_name)
+    }
+
+    /// Where a known message is now, which is then no new one.
+    fn take(&mut self, known: &Place) -> Option<Place> {
+        let mut at = self.by_unique.remove(&known.unique_name)?;
+        if !self.doubles.is_empty() {
+            let is_exact = |at: &usize| {
+                let one = &self.found[*at];
+                one.is_new == known.is_new && one.file_name == known.file_name()
+            };
+            if !is_exact(&at) {
+                at = self.doubles.iter().copied().find(is_exact).unwrap_or(at);
+            }
+        }
+        Some(self.found[at].place())
+    }
+
+    /// The others, the oldest first.
+    fn rest(self) -> Vec<Place> {
+        let mut rest: Vec<Place> = self
+            .by_unique
+            .values()
+            .map(|&at| self.found[at].place())
+            .collect();
+        rest.sort_by(|a, b| order(&a.unique_name).cmp(&order(&b.unique_name)));
+        rest
+    }
+}
+
+impl Found {
+    fn place(&self) -> Place {
+        let unique_name = unique_part(&self.file_name).to_owned();
+        Place {
+            rest: self.file_name[unique_name.len()..].to_owned(),
+            unique_name,
+            is_new: self.is_new,
+        }
+    }
+}
+
+/// By the time in a name (seconds, then microseconds where it says them), then by the name.
+fn order(unique: &str) -> (u64, u64, &str) {
+    let (seconds, rest) = unique.split_once('.').unwrap_or((unique, ""));
+    let after_m = rest.strip_prefix('M').unwrap_or("");
+    let end = after_m
+        .bytes()
+        .position(|octet| !octet.is_ascii_digit())
+        .unwrap_or(after_m.len());
+    let microseconds = after_m[..end].parse().unwrap_or(0);
+    (seconds.parse().unwrap_or(u64::MAX), microseconds, unique)
+}
+
+/// `W=` of what stands behind a name's unique part.
+pub(crate) fn wire_octets(rest: &str) -> Option<u64> {
+    pymta_maildir::MessageName::parse(rest).wire_octets
+}
+
+/// A folder's time as it is remembered: 0 where it may stand for a later change too.
+pub(crate) fn seen(touched_ns: i64, now: UnixMs) -> i64 {
+    let tick_ms = if touched_ns % 1_000_000_000 == 0 {
+        WHOLE_SECOND_TICK_MS
+    } else {
+        TICK_MS
+    };
+    if milliseconds(now) - touched_ns / 1_000_000 > tick_ms {
+        touched_ns
+    } else {
+        0
+    }
+}
+
+pub(crate) fn milliseconds(now: UnixMs) -> i64 {
+    i64::try_from(now.0).unwrap_or(i64::MAX)
+}
+
+/// Whether the system says that a file is not there.
+pub(crate) fn is_missing(error: &IndexError) -> bool {
+    matches!(error, IndexError::Io { error, .. } if error.kind() == io::ErrorKind::NotFound)
+}

@@ -1,0 +1,335 @@
+//! Changing flags and removing messages: the files first, one sync, then one transaction.
+
+use std::io;
+
+use pymta_maildir::{Files, MessageName, note_change, with_letters};
+use pymta_types::UnixMs;
+use rusqlite::{OptionalExtension, Transaction};
+
+use crate::mailbox::{KEYWORDS_MAX, Place, State, keywords, message_of, number_of, unsigned};
+use crate::scan::{Scope, is_missing, milliseconds};
+use crate::types::flag;
+use crate::vanish::vanish;
+use crate::{IndexError, Mailbox, Message, StoreMode, Stored};
+
+/// After changes of our own the folder is not listed, but once when so much time has passed: another program may have
+/// changed it in the same moment.
+const LIST_AGAIN_MS: i64 = 5_000;
+
+/// A change of flags, as bits.
+struct Change {
+    mode: StoreMode,
+    flags: u8,
+    keywords: u64,
+}
+
+impl Change {
+    fn of(&self, message: Message) -> (u8, u64) {
+        match self.mode {
+            StoreMode::Add => (message.flags | self.flags, message.keywords | self.keywords),
+            StoreMode::Remove => (message.flags & !self.flags, message.keywords & !self.keywords),
+            StoreMode::Replace => (self.flags, self.keywords),
+        }
+    }
+}
+
+impl Mailbox {
+    /// Changes flags. UIDs that are gone are left out of the answer. `unchanged_since`: messages that changed after it
+    /// are not touched (RFC 7162 §3.1.3).
+    ///
+    /// # Errors
+    /// `TooManyKeywords`; as of any change.
+    pub fn store(
+        &self,
+        uids: &[u32],
+        mode: StoreMode,
+        (flags, keywords): (u8, &[&str]),
+        unchanged_since: Option<u64>,
+        now: UnixMs,
+    ) -> Result<Stored, IndexError> {
+        let mut uids = uids.to_vec();
+        uids.sort_unstable();
+        uids.dedup();
+        self.account.write(|transaction| {
+            let state = self.state(transaction)?;
+            let keywords = if mode == StoreMode::Remove {
+                self.known_bits(transaction, keywords)?
+            } else {
+                self.bits_of(transaction, keywords)?
+            };
+            let change = Change {
+                mode,
+                flags: flags & flag::ALL,
+                keywords,
+            };
+            let before = self.touched()?;
+            let stored = self.store_all(transaction, &uids, &change, unchanged_since, (&state, now))?;
+            self.saw_ourselves(transaction, &state, before, now)?;
+            Ok(stored)
+        })
+    }
+
+    fn store_all(
+        &self,
+        transaction: &Transaction<'_>,
+        uids: &[u32],
+        change: &Change,
+        unchanged_since: Option<u64>,
+        (state, now): (&State, UnixMs),
+    ) -> Result<Stored, IndexError> {
+        let modseq = state.highest_modseq + 1;
+        let (mut stored, mut synced) = (Stored::default(), [false; 2]);
+        let (mut octets, mut count) = (0i64, 0i64);
+        let mut select = transaction.prepare_cached(
+            "SELECT uid, modseq, flags, keywords FROM message WHERE mailbox = ?1 AND uid = ?2",
+        )?;
+        let mut update = transaction.prepare_cached(
+            "UPDATE message SET flags = ?3, keywords = ?4, modseq = ?5 WHERE mailbox = ?1 AND uid = ?2",
+        )?;
+        let mut is_listed = false;
+        let mut at = 0;
+        while let Some(&uid) = uids.get(at) {
+            at += 1;
+            let Some(mut message) = select.query_row((self.key, uid), message_of).optional()? else {
+                continue;
+            };
+            if unchanged_since.is_some_and(|since| message.modseq > since) {
+                stored.modified.push(uid);
+                continue;
+            }
+            let (flags, keywords) = change.of(message);
+            if (flags, keywords) == (message.flags, message.keywords) {
+                stored.unchanged.push(message);
+                continue;
+            }
+            if flags != message.flags {
+                let Some(place) = self.place(transaction, uid)? else {
+                    continue;
+                };
+                let renamed = match self.rename(&place, flags, now) {
+                    Err(error) if is_missing(&error) => {
+                        // Renamed or removed by others: what they did is taken in once, and this one tried again.
+                        if !is_listed {
+                            is_listed = true;
+                            at -= 1;
+                            self.scan(transaction, Some(Scope::All), now)?;
+                        }
+                        continue;
+                    }
+                    renamed => renamed?,
+                };
+                synced[0] |= place.is_new;
+                synced[1] = true;
+                // Maildir++: what has the flag T does not count.
+                let was = message.flags & flag::DELETED != 0;
+                if was != (flags & flag::DELETED != 0) {
+                    let sign = if was { 1 } else { -1 };
+                    octets += sign * self.file_octets(&renamed);
+                    count += sign;
+                }
+                self.put_place(transaction, uid, &renamed)?;
+            }
+            message.flags = flags;
+            message.keywords = keywords;
+            message.modseq = unsigned(modseq);
+            update.execute((self.key, uid, flags, number_of(keywords), modseq))?;
+            stored.changed.push(message);
+        }
+        self.sync(synced)?;
+        self.note_usage(octets, count);
+        if !stored.changed.is_empty() {
+            self.advance(transaction, state.uid_next, modseq)?;
+        }
+        Ok(stored)
+    }
+
+    /// Gives a file the letters of these flags, in `cur`.
+    fn rename(&self, place: &Place, flags: u8, now: UnixMs) -> Result<Place, IndexError> {
+        let from = place.file_name();
+        let mut to = with_letters(&from, flag::letters(flags));
+        let mut unique_name = place.unique_name.clone();
+        let rest = to[unique_name.len()..].to_owned();
+        if place.is_new || from != to {
+            let rename = |to: &str| {
+                self.account.act("rename a message", |disk| {
+                    disk.rename_new(self.subfolder(place.is_new), &from, &self.folder.cur, to)
+                })
+            };
+            match rename(&to) {
+                Err(IndexError::Io { error, .. }) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    // Another file is called so, put there by others; neither must take the other's place.
+                    unique_name = self.account.unique(now);
+                    to = format!("{unique_name}{rest}");
+                    rename(&to)?;
+                }
+                renamed => renamed?,
+            }
+        }
+        Ok(Place {
+            unique_name,
+            rest,
+            is_new: false,
+        })
+    }
+
+    /// Removes messages for ever; those that are gone already are fine. Which were removed, ascending.
+    ///
+    /// # Errors
+    /// As of any change.
+    pub fn expunge(&self, uids: &[u32], now: UnixMs) -> Result<Vec<u32>, IndexError> {
+        let mut uids = uids.to_vec();
+        uids.sort_unstable();
+        uids.dedup();
+        self.account.write(|transaction| {
+            let state = self.state(transaction)?;
+            let before = self.touched()?;
+            let gone = self.remove_files(transaction, &uids, now)?;
+            // A listing in between may have used the next one.
+            let modseq = self.state(transaction)?.highest_modseq + 1;
+            vanish(transaction, self.key, &gone, modseq)?;
+            if !gone.is_empty() {
+                self.advance(transaction, state.uid_next, modseq)?;
+            }
+            self.saw_ourselves(transaction, &state, before, now)?;
+            Ok(gone)
+        })
+    }
+
+    fn remove_files(
+        &self,
+        transaction: &Transaction<'_>,
+        uids: &[u32],
+        now: UnixMs,
+    ) -> Result<Vec<u32>, IndexError> {
+        let (mut gone, mut synced) = (Vec::new(), [false; 2]);
+        let (mut octets, mut count) = (0i64, 0i64);
+        let mut is_listed = false;
+        for &uid in uids {
+            while let Some(place) = self.place(transaction, uid)? {
+                let file_octets = self.file_octets(&place);
+                let removed = self.account.act("remove a message", |disk| {
+                    disk.remove(self.subfolder(place.is_new), &place.file_name())
+                });
+                match removed {
+                    Err(error) if is_missing(&error) && !is_listed => {
+                        is_listed = true;
+                        self.scan(transaction, Some(Scope::All), now)?;
+                        continue;
+                    }
+                    Err(error) if is_missing(&error) => {}
+                    removed => {
+                        removed?;
+                        synced[usize::from(!place.is_new)] = true;
+                        if flag::of_name(&place.rest) & flag::DELETED == 0 {
+                            octets -= file_octets;
+                            count -= 1;
+                        }
+                    }
+                }
+                gone.push(uid);
+                break;
+            }
+        }
+        self.sync(synced)?;
+        self.note_usage(octets, count);
+        Ok(gone)
+    }
+
+    // ---- what changes of files share
+
+    /// Makes the names in `new` and `cur` durable, those that are asked for.
+    pub(crate) fn sync(&self, [new, cur]: [bool; 2]) -> Result<(), IndexError> {
+        for (asked, folder) in [(cur, &self.folder.cur), (new, &self.folder.new)] {
+            if asked {
+                self.account
+                    .act("make the names durable", |disk| disk.sync_folder(folder))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the quota what came and went; Trash does not count.
+    pub(crate) fn note_usage(&self, octets: i64, count: i64) {
+        if !self.name.eq_ignore_ascii_case("Trash") {
+            let disk = &self.account.disk;
+            note_change(disk, disk.root(), octets, count);
+        }
+    }
+
+    /// The size of a file, as its name says or the disk; 0 where it is gone.
+    pub(crate) fn file_octets(&self, place: &Place) -> i64 {
+        let octets = MessageName::parse(&place.rest).file_octets.unwrap_or_else(|| {
+            let stat = self
+                .account
+                .disk
+                .stat(self.subfolder(place.is_new), &place.file_name());
+            stat.map_or(0, |stat| stat.octets)
+        });
+        i64::try_from(octets).unwrap_or(0)
+    }
+
+    /// After a change of our own the folders have other times, which are not news: where they were as seen before, they
+    /// are now. What another program did in the same moment is found some seconds later.
+    pub(crate) fn saw_ourselves(
+        &self,
+        transaction: &Transaction<'_>,
+        state: &State,
+        before: (i64, i64),
+        now: UnixMs,
+    ) -> Result<(), IndexError> {
+        let after = self.touched()?;
+        let is_ours = |before: i64, seen: i64, after: i64| before == seen && after != before;
+        let cur = is_ours(before.1, state.cur_seen_ns, after.1);
+        let new = is_ours(before.0, state.new_seen_ns, after.0);
+        if !cur && !new {
+            return Ok(());
+        }
+        let list_again_ms = if state.list_again_ms > 0 {
+            state.list_again_ms
+        } else {
+            milliseconds(now) + LIST_AGAIN_MS
+        };
+        // `new` is where mail comes: its time is never believed after a change of ours, only listed again.
+        transaction
+            .prepare_cached(
+                "UPDATE mailbox SET cur_seen_ns = iif(?2, ?3, cur_seen_ns), new_seen_ns = iif(?4, 0, new_seen_ns),
+                list_again_ms = ?5 WHERE key = ?1",
+            )?
+            .execute((self.key, cur, after.1, new, list_again_ms))?;
+        Ok(())
+    }
+
+    // ---- keywords
+
+    /// The bits of keywords, which get some where they have none.
+    pub(crate) fn bits_of(&self, transaction: &Transaction<'_>, names: &[&str]) -> Result<u64, IndexError> {
+        let mut known = keywords(transaction, self.key)?;
+        let mut bits = 0;
+        for name in names {
+            let at = match known.iter().position(|other| other.eq_ignore_ascii_case(name)) {
+                Some(at) => at,
+                None => {
+                    let at = known.iter().position(String::is_empty).unwrap_or(known.len());
+                    let bit = u8::try_from(at).ok().filter(|_| at < KEYWORDS_MAX);
+                    let bit = bit.ok_or(IndexError::TooManyKeywords)?;
+                    transaction
+                        .prepare_cached("INSERT INTO keyword VALUES (?1, ?2, ?3)")?
+                        .execute((self.key, bit, name))?;
+                    known.resize(known.len().max(at + 1), String::new());
+                    known[at] = (*name).to_owned();
+                    at
+                }
+            };
+            bits |= 1 << at;
+        }
+        Ok(bits)
+    }
+
+    /// The bits of those keywords that have some.
+    fn known_bits(&self, transaction: &Transaction<'_>, names: &[&str]) -> Result<u64, IndexError> {
+        let known = keywords(transaction, self.key)?;
+        let is_named = |known: &str| names.iter().any(|name| known.eq_ignore_ascii_case(name));
+        let named = known.iter().enumerate().filter(|(_, known)| is_named(known));
+        Ok(named.fold(0, |bits, (at, _)| bits | 1 << at))
+    }
+}

@@ -10,6 +10,7 @@ Both sides are woken by the spool's one eventfd and know nothing of each other (
 
 import asyncio
 import itertools
+import os
 import secrets
 import socket
 import time
@@ -17,12 +18,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pymta._core import Spool
+from pymta._core import ImapAccounts, Spool
 from pymta.accept.door import Door
 from pymta.accept.intake import Intake
 from pymta.accept.listener import Listener
 from pymta.accept.submission import Submission
-from pymta.access.door import House
+from pymta.access.door import House, ReadingDoor
+from pymta.access.imap.door import ImapDoor
+from pymta.access.imap.idle import Wakes
+from pymta.access.imap.mailboxes import Mailboxes
 from pymta.access.maildrops import Maildrops
 from pymta.access.pop3.door import Pop3Door
 from pymta.app.certificates import certificates_of
@@ -122,7 +126,9 @@ class Server:
         self._sids = itertools.count(1)
         # Sessions of different runs must not share a name in the log.
         self._sid_prefix = secrets.token_hex(3)
+        self._board = board
         self._admission = Admission(board)
+        self._mailboxes: Mailboxes | None = None
         self._tls: dict[str, ServerTls] = {}
         self.listeners: list[Listener] = []
         self._submitted: SubmittedKeeper | None = None
@@ -291,7 +297,7 @@ class Server:
 
     def _door(
         self, listener: ListenerSettings, settings: Settings, directory: Directory, logins: Logins
-    ) -> Door | Pop3Door:
+    ) -> Door | ReadingDoor:
         if listener.role == "pop3":
             return Pop3Door(
                 listener,
@@ -299,6 +305,15 @@ class Server:
                 settings.pop3,
                 self._house(logins),
                 maildrops=self._maildrops,
+                tls=self._tls_of(listener, settings),
+            )
+        if listener.role == "imap":
+            return ImapDoor(
+                listener,
+                settings.limits_of(listener),
+                settings.imap,
+                self._house(logins),
+                mailboxes=self._open_mailboxes(),
                 tls=self._tls_of(listener, settings),
             )
         return Door(
@@ -323,6 +338,22 @@ class Server:
             sids=self._sids,
             sid_prefix=self._sid_prefix,
         )
+
+    def _open_mailboxes(self) -> Mailboxes:
+        if self._mailboxes is None:
+            settings = self.settings
+            self._mailboxes = Mailboxes(
+                ImapAccounts(
+                    str(settings.mailboxes_folder),
+                    hostname=settings.server.hostname.name,
+                    process=os.getpid(),
+                    append_octets_max=settings.limits.message_octets_max,
+                ),
+                Wakes(self.log),
+                self.clock.now_ms,
+                board=self._board,
+            )
+        return self._mailboxes
 
     def _house(self, logins: Logins) -> House:
         return House(
@@ -537,6 +568,8 @@ class Server:
             await part.close()
         await self.resolver.aclose()
         self._maildrops.close()
+        if self._mailboxes is not None:
+            self._mailboxes.close()
         self._loop.remove_reader(self.local.maildir.wake_fd)
         self.local.close()
         await self.verifier.aclose()

@@ -10,7 +10,6 @@ Both sides are woken by the spool's one eventfd and know nothing of each other (
 
 import asyncio
 import itertools
-import os
 import secrets
 import socket
 import time
@@ -18,21 +17,17 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pymta._core import ImapAccounts, Spool
+from pymta._core import Spool
 from pymta.accept.door import Door
 from pymta.accept.intake import Intake
 from pymta.accept.listener import Listener
 from pymta.accept.submission import Submission
 from pymta.access.door import House, ReadingDoor
-from pymta.access.imap.door import ImapDoor
-from pymta.access.imap.idle import Wakes
-from pymta.access.imap.mailboxes import Mailboxes
-from pymta.access.maildrops import Maildrops
-from pymta.access.pop3.door import Pop3Door
 from pymta.app.certificates import certificates_of
 from pymta.app.directory import DirectoryDomains, open_directory, open_login_secret, open_lookup, open_srs
 from pymta.app.leftover import ByRound, LeftOver
 from pymta.app.local import LocalDeliveries
+from pymta.app.readers import ROLES, Readers
 from pymta.app.together import SharedGuard, SharedRates, Tell
 from pymta.app.told import CERTIFICATES_CHANGED
 from pymta.auth.guard import Guard
@@ -128,7 +123,6 @@ class Server:
         self._sid_prefix = secrets.token_hex(3)
         self._board = board
         self._admission = Admission(board)
-        self._mailboxes: Mailboxes | None = None
         self._tls: dict[str, ServerTls] = {}
         self.listeners: list[Listener] = []
         self._submitted: SubmittedKeeper | None = None
@@ -259,7 +253,9 @@ class Server:
             log=self.log,
             now_ms=self.clock.now_ms,
         )
-        self._maildrops = Maildrops(self.local.maildir.store, self.clock.now_ms)
+        self._readers = Readers(
+            settings, self.local.maildir.store, log=self.log, now_ms=self.clock.now_ms, board=self._board
+        )
         self.manager = self._manager(self.spool)
         self.sites.use_local(self.local.site)
         self.sites.use_tasks(self.local.task_site)
@@ -298,23 +294,9 @@ class Server:
     def _door(
         self, listener: ListenerSettings, settings: Settings, directory: Directory, logins: Logins
     ) -> Door | ReadingDoor:
-        if listener.role == "pop3":
-            return Pop3Door(
-                listener,
-                settings.limits_of(listener),
-                settings.pop3,
-                self._house(logins),
-                maildrops=self._maildrops,
-                tls=self._tls_of(listener, settings),
-            )
-        if listener.role == "imap":
-            return ImapDoor(
-                listener,
-                settings.limits_of(listener),
-                settings.imap,
-                self._house(logins),
-                mailboxes=self._open_mailboxes(),
-                tls=self._tls_of(listener, settings),
+        if listener.role in ROLES:
+            return self._readers.door(
+                listener, settings, self._house(logins), self._tls_of(listener, settings)
             )
         return Door(
             listener,
@@ -338,22 +320,6 @@ class Server:
             sids=self._sids,
             sid_prefix=self._sid_prefix,
         )
-
-    def _open_mailboxes(self) -> Mailboxes:
-        if self._mailboxes is None:
-            settings = self.settings
-            self._mailboxes = Mailboxes(
-                ImapAccounts(
-                    str(settings.mailboxes_folder),
-                    hostname=settings.server.hostname.name,
-                    process=os.getpid(),
-                    append_octets_max=settings.limits.message_octets_max,
-                ),
-                Wakes(self.log),
-                self.clock.now_ms,
-                board=self._board,
-            )
-        return self._mailboxes
 
     def _house(self, logins: Logins) -> House:
         return House(
@@ -567,9 +533,7 @@ class Server:
         for part in left_over:
             await part.close()
         await self.resolver.aclose()
-        self._maildrops.close()
-        if self._mailboxes is not None:
-            self._mailboxes.close()
+        self._readers.close()
         self._loop.remove_reader(self.local.maildir.wake_fd)
         self.local.close()
         await self.verifier.aclose()

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from pymta import __version__
 from pymta._core import ImapSettings
 from pymta.access.door import House, ReadingDoor
 from pymta.access.imap.driver import ImapDriver
@@ -56,7 +55,7 @@ class ImapDoor(ReadingDoor):
                 login="PLAIN" in mechanisms,
                 auth_without_tls=in_the_clear,
                 append_octets_max=self.limits.message_octets_max,
-                identity=[("name", "pymta"), ("version", __version__)],
+                identity=[("name", "pymta")],
                 limits={
                     "auth_failures_max": self.limits.auth_failures_max,
                     "violations_max": self.limits.violations_max,

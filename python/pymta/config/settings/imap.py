@@ -30,7 +30,7 @@ class ImapDoorSettings(Section, frozen=True, kw_only=True):
         ),
     ] = 2 * MINUTE
     still_here_s: Annotated[
-        Annotated[int, Meta(ge=30, le=29 * MINUTE)],
+        Annotated[int, Meta(ge=1, le=29 * MINUTE)],
         Option(
             "How often a client that waits with IDLE is told that we are still here, where there is nothing else to tell, so "
             "that no router in between forgets the connection. Each time wakes a telephone.",

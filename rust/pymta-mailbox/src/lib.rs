@@ -4,6 +4,12 @@
 //! responses, in pieces, so that neither a large mailbox nor a large message is ever held as a whole.
 
 mod accounts;
+mod content;
+mod envelope;
+mod preview;
+pub mod record;
+mod section;
+mod structure;
 mod upload;
 mod view;
 

@@ -121,6 +121,7 @@ impl Account {
             #[cfg(test)]
             steps: std::sync::atomic::AtomicI64::new(i64::MAX),
         });
+        account.sweep();
         account.find_folders(now)?;
         Ok(account)
     }

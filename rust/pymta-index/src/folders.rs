@@ -158,7 +158,6 @@ impl Account {
         })
     }
 
-    #[allow(dead_code)] // until mailboxes are made
     /// How many mailboxes there are, so that there are not too many.
     pub(crate) fn has_room(transaction: &Transaction<'_>) -> Result<(), IndexError> {
         let count: i64 = transaction.query_row("SELECT count(*) FROM mailbox", [], |row| row.get(0))?;

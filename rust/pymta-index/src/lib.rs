@@ -7,10 +7,20 @@
 //! No clock, no socket, no Python: every instant is an argument, every answer is a value.
 
 mod account;
+mod append;
+#[cfg(test)]
+mod append_tests;
+mod arrange;
+#[cfg(test)]
+mod arrange_tests;
+mod copy;
+#[cfg(test)]
+mod copy_tests;
 mod email_id;
 mod error;
 mod folders;
 mod mailbox;
+mod metadata;
 #[cfg(test)]
 mod sandbox;
 mod scan;
@@ -23,9 +33,12 @@ mod types;
 mod vanish;
 
 pub use account::{Account, Options};
+pub use append::Upload;
+pub use copy::CopyMode;
 pub use error::IndexError;
 pub use folders::INBOX;
 pub use mailbox::Mailbox;
 pub use types::{
-    Added, Appended, Changes, Details, MailboxInfo, Message, ObjectId, Status, StoreMode, Stored, flag,
+    Added, Appended, Changes, Copied, Details, MailboxInfo, Message, ObjectId, Status, StoreMode, Stored,
+    flag,
 };

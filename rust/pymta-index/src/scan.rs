@@ -210,7 +210,7 @@ impl Mailbox {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn knows(&self, transaction: &Transaction<'_>, place: &Place) -> Result<bool, IndexError> {
+    pub(crate) fn knows(&self, transaction: &Transaction<'_>, place: &Place) -> Result<bool, IndexError> {
         let mut query =
             transaction.prepare_cached("SELECT 1 FROM file WHERE mailbox = ?1 AND unique_name = ?2")?;
         Ok(query.exists((self.key, &place.unique_name))?)

@@ -250,10 +250,15 @@ impl Mailbox {
 
     /// Tells the quota what came and went; Trash does not count.
     pub(crate) fn note_usage(&self, octets: i64, count: i64) {
-        if !self.name.eq_ignore_ascii_case("Trash") {
+        if !self.is_trash() {
             let disk = &self.account.disk;
             note_change(disk, disk.root(), octets, count);
         }
+    }
+
+    /// Whether its messages count for no quota (Maildir++).
+    pub(crate) fn is_trash(&self) -> bool {
+        self.name.eq_ignore_ascii_case("Trash")
     }
 
     /// The size of a file, as its name says or the disk; 0 where it is gone.

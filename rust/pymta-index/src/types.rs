@@ -24,14 +24,14 @@ pub mod flag {
 
     /// As letters.
     pub(crate) fn letters(flags: u8) -> Flags {
-        let mut letters = Flags::default();
-        letters.seen = flags & SEEN != 0;
-        letters.replied = flags & ANSWERED != 0;
-        letters.flagged = flags & FLAGGED != 0;
-        letters.trashed = flags & DELETED != 0;
-        letters.draft = flags & DRAFT != 0;
-        letters.passed = flags & FORWARDED != 0;
-        letters
+        Flags {
+            seen: flags & SEEN != 0,
+            replied: flags & ANSWERED != 0,
+            flagged: flags & FLAGGED != 0,
+            trashed: flags & DELETED != 0,
+            draft: flags & DRAFT != 0,
+            passed: flags & FORWARDED != 0,
+        }
     }
 
     /// From a file's name.
@@ -170,6 +170,15 @@ pub struct Added {
     pub keywords: Vec<String>,
     /// None: now.
     pub internal_date_s: Option<i64>,
+}
+
+/// What a copy ended with (COPYUID, RFC 4315).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Copied {
+    /// Of the mailbox that the messages are in now.
+    pub uid_validity: u32,
+    /// Old and new, both ascending.
+    pub uids: Vec<(u32, u32)>,
 }
 
 /// What an append ended with (APPENDUID, RFC 4315).

@@ -1,9 +1,11 @@
 //! The accounts of a process: what is open of one is shared by its views, and given back with the last of them.
 
-use std::io;
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use pymta_maildir::{Host, Quota};
+use pymta_index::{Account, IndexError, Options};
+use pymta_maildir::{Host, MailboxPath, Quota};
 use pymta_types::UnixMs;
 
 use crate::view::View;
@@ -17,27 +19,64 @@ pub struct Reader {
     pub quota: Quota,
 }
 
+/// One account's place in the table; its lock is held while the account is opened, the table's is not.
+type Place = Arc<Mutex<Weak<Account>>>;
+
 /// One a process.
 #[derive(Debug)]
 pub struct Accounts {
-    _host: Host,
-    _append_octets_max: Option<u64>,
+    root: PathBuf,
+    host: Host,
+    append_octets_max: Option<u64>,
+    open: Mutex<HashMap<MailboxPath, Place>>,
 }
 
 impl Accounts {
-    /// Nothing is opened yet.
-    pub fn new(host: Host, append_octets_max: Option<u64>) -> Self {
+    /// Accounts below that folder. Nothing is opened yet.
+    pub fn new(root: &Path, host: Host, append_octets_max: Option<u64>) -> Self {
         Self {
-            _host: host,
-            _append_octets_max: append_octets_max,
+            root: root.to_owned(),
+            host,
+            append_octets_max,
+            open: Mutex::default(),
         }
     }
 
-    /// A view on the Maildir in that folder, which is made where it is missing.
+    /// A view on the Maildir at that place, which is made where it is missing.
     ///
     /// # Errors
-    /// The disk's.
-    pub fn open(&self, _folder: &Path, _reader: Reader, _now: UnixMs) -> io::Result<View> {
-        Ok(View::new())
+    /// As of opening an account.
+    pub fn open(&self, path: &MailboxPath, reader: Reader, now: UnixMs) -> Result<View, IndexError> {
+        let place = self.place(path);
+        let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
+        // One whose index was damaged or replaced answers nothing any more.
+        let shared = place
+            .upgrade()
+            .filter(|account| account.mailbox("INBOX", now).is_ok());
+        let account = match shared {
+            Some(account) => account,
+            None => {
+                let options = Options {
+                    host: self.host.clone(),
+                    quota: reader.quota,
+                };
+                let account = Account::open_below(&self.root, path, options, now)?;
+                *place = Arc::downgrade(&account);
+                account
+            }
+        };
+        Ok(View::new(account, reader, self.append_octets_max))
+    }
+
+    fn place(&self, path: &MailboxPath) -> Place {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(place) = open.get(path) {
+            return Arc::clone(place);
+        }
+        // Whoever is gone leaves his place: one that nobody is opening, and whose account nobody holds.
+        open.retain(|_, place| {
+            Arc::strong_count(place) > 1 || place.try_lock().is_ok_and(|account| account.strong_count() > 0)
+        });
+        Arc::clone(open.entry(path.clone()).or_default())
     }
 }

@@ -4,16 +4,25 @@
 //! responses, in pieces, so that neither a large mailbox nor a large message is ever held as a whole.
 
 mod accounts;
-mod content;
-mod envelope;
-mod preview;
-pub mod record;
-mod section;
-mod structure;
+mod ending;
+mod fetching;
+mod later;
+mod list;
+mod mailboxes;
+mod messages;
+mod picture;
+mod quota;
+mod rights;
+#[cfg(test)]
+mod sandbox;
 mod upload;
+mod vanished;
 mod view;
+#[cfg(test)]
+mod view_tests;
 
 pub use accounts::{Accounts, Reader};
-pub use pymta_maildir::{Host, Quota};
+pub use pymta_index::IndexError;
+pub use pymta_maildir::{Host, MailboxPath, Quota};
 pub use upload::{Refusal, Upload};
 pub use view::View;

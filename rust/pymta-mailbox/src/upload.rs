@@ -1,8 +1,10 @@
 //! The messages of an APPEND or REPLACE on their way to the disk: all of them become messages, or none.
 
-use pymta_imap::AskedMessage;
+use pymta_imap::{AskedAppend, AskedMessage};
+use pymta_types::UnixMs;
 
-use crate::view::View;
+use crate::ending::Ending;
+use crate::view::{Outcome, View};
 
 /// Why an upload is not taken (any more).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,15 +17,23 @@ pub struct Refusal {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Upload;
+pub struct Upload {
+    asked: AskedAppend,
+    refusal: Option<Refusal>,
+}
 
 impl Upload {
-    /// Why it is not taken.
-    pub fn refusal(&self) -> Option<Refusal> {
-        Some(Refusal {
+    pub(crate) fn begin(_view: &View, asked: AskedAppend, _octets: Option<u64>, _now: UnixMs) -> Self {
+        let refusal = Some(Refusal {
             text: "Not possible yet",
             code: Some("CANNOT"),
-        })
+        });
+        Self { asked, refusal }
+    }
+
+    /// Why it is not taken.
+    pub fn refusal(&self) -> Option<Refusal> {
+        self.refusal
     }
 
     /// The next message begins.
@@ -34,4 +44,8 @@ impl Upload {
 
     /// It goes on with what is there already (RFC 4469).
     pub fn url(&mut self, _view: &mut View, _url: &str) {}
+
+    pub(crate) fn end(self, _view: &mut View, _out: &mut Vec<u8>, _now: UnixMs) -> (String, Outcome<Ending>) {
+        (self.asked.tag, Ok(Ending::cannot()))
+    }
 }

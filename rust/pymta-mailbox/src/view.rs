@@ -1,58 +1,245 @@
-//! What one session sees of an account: commands in, responses out.
+//! What one session sees of an account: commands in, responses out. This file knows which command goes where, and how
+//! each ends; what is done for it is in the others.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use pymta_imap::{Asked, AskedAppend};
+use pymta_imap::command::{Command, Tagged};
+use pymta_imap::{Asked, AskedAppend, Enabled};
+use pymta_index::{Account, IndexError};
 use pymta_types::UnixMs;
 
+use crate::accounts::Reader;
+use crate::ending::{Ending, Tells};
+use crate::fetching::Fetching;
+use crate::picture::{Picture, line};
 use crate::upload::Upload;
+
+/// A piece of a response has about so many octets.
+pub(crate) const PIECE_OCTETS: usize = 64 * 1024;
 
 /// See the module.
 #[derive(Debug)]
-pub struct View;
+pub struct View {
+    pub(crate) account: Arc<Account>,
+    pub(crate) reader: Reader,
+    pub(crate) append_octets_max: Option<u64>,
+    pub(crate) enabled: Enabled,
+    pub(crate) selected: Option<Picture>,
+    running: Option<Running>,
+}
+
+/// A command that is not over yet.
+#[derive(Debug)]
+struct Running {
+    tag: String,
+    work: Work,
+}
+
+/// What is done in pieces.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// FETCH.
+    Fetch(Box<Fetching>),
+}
+
+/// What a command, or a piece of it, came to.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// It is over.
+    Over(Ending),
+    /// It goes on.
+    Runs(Work),
+}
+
+impl From<Ending> for Step {
+    fn from(ending: Ending) -> Self {
+        Self::Over(ending)
+    }
+}
+
+/// What a handler returns; the error is said as its code.
+pub(crate) type Outcome<T> = Result<T, IndexError>;
 
 impl View {
-    pub(crate) fn new() -> Self {
-        Self
+    pub(crate) fn new(account: Arc<Account>, reader: Reader, append_octets_max: Option<u64>) -> Self {
+        Self {
+            account,
+            reader,
+            append_octets_max,
+            enabled: Enabled::default(),
+            selected: None,
+            running: None,
+        }
     }
 
     /// Begins a command: its first piece.
-    pub fn run(&mut self, asked: Asked, _now: UnixMs) -> Vec<u8> {
-        format!("{} NO [CANNOT] Not possible yet\r\n", asked.tagged.tag).into_bytes()
+    pub fn run(&mut self, asked: Asked, now: UnixMs) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.enabled = asked.enabled;
+        if let Some(picture) = self.selected.as_mut() {
+            picture.condstore |= asked.enabled.condstore || asked.enabled.qresync;
+        }
+        self.refresh(&mut out, now);
+        if let Some(picture) = self.selected.as_mut() {
+            picture.tell_arrivals(&mut out, asked.enabled);
+        }
+        let Tagged { tag, by_uid, command } = asked.tagged;
+        let step = self.obey(command, by_uid, &mut out, now);
+        self.take_step(step, tag, &mut out);
+        out
     }
 
     /// The next piece of the command that runs.
-    pub fn go_on(&mut self, _now: UnixMs) -> Vec<u8> {
-        Vec::new()
+    pub fn go_on(&mut self, now: UnixMs) -> Vec<u8> {
+        let mut out = Vec::new();
+        if let Some(Running { tag, work }) = self.running.take() {
+            let step = match work {
+                Work::Fetch(fetching) => self.fetch_on(fetching, &mut out, now),
+            };
+            self.take_step(step, tag, &mut out);
+        }
+        out
+    }
+
+    fn take_step(&mut self, step: Outcome<Step>, tag: String, out: &mut Vec<u8>) {
+        let ending = match step {
+            Ok(Step::Runs(work)) => {
+                self.running = Some(Running { tag, work });
+                return;
+            }
+            Ok(Step::Over(ending)) => ending,
+            Err(error) => Ending::from(&error),
+        };
+        if let Some(picture) = self.selected.as_mut() {
+            picture.tell(out, ending.tells, self.enabled);
+        }
+        ending.say(out, &tag);
     }
 
     /// Whether there is a next piece.
     pub fn is_running(&self) -> bool {
-        false
+        self.running.is_some()
     }
 
     /// What changed since something was said last.
-    pub fn poll(&mut self, _now: UnixMs) -> Vec<u8> {
-        Vec::new()
+    pub fn poll(&mut self, now: UnixMs) -> Vec<u8> {
+        let mut out = Vec::new();
+        if self.running.is_none() {
+            self.refresh(&mut out, now);
+            if let Some(picture) = self.selected.as_mut() {
+                picture.tell(&mut out, Tells::All, self.enabled);
+            }
+        }
+        out
     }
 
     /// Whether a mailbox is selected.
     pub fn is_selected(&self) -> bool {
-        false
+        self.selected.is_some()
     }
 
     /// What changes where `poll` may have news.
     pub fn watched(&self) -> Vec<PathBuf> {
-        Vec::new()
+        self.selected
+            .as_ref()
+            .map(|picture| picture.mailbox.watch_paths())
+            .unwrap_or_default()
+    }
+
+    /// Takes news of the selected mailbox into the picture. Trouble is left to the command that meets it.
+    pub(crate) fn refresh(&mut self, out: &mut Vec<u8>, now: UnixMs) {
+        if let Some(picture) = self.selected.as_mut()
+            && matches!(picture.refresh(now), Err(IndexError::NoMailbox))
+        {
+            self.selected = None;
+            line(out, "* OK [CLOSED] The mailbox was deleted");
+        }
+    }
+
+    fn obey(&mut self, command: Command, by_uid: bool, out: &mut Vec<u8>, now: UnixMs) -> Outcome<Step> {
+        Ok(match command {
+            Command::Noop | Command::Check => Ending::ok("Done").into(),
+            Command::Select {
+                mailbox,
+                read_only,
+                condstore,
+                qresync,
+            } => {
+                self.close_selected(out);
+                self.select(&mailbox, read_only, condstore, qresync.as_ref(), out, now)?
+                    .into()
+            }
+            Command::Close => self.close(now)?.into(),
+            Command::Unselect => {
+                self.selected = None;
+                Ending::ok("Unselected").into()
+            }
+            Command::Expunge(set) => self.expunge(set.as_ref(), out, now)?.into(),
+            Command::Create { mailbox, special_use } => self.create(&mailbox, &special_use, now)?.into(),
+            Command::Delete(mailbox) => self.delete(&mailbox, out, now)?.into(),
+            Command::Rename { from, to } => self.rename(&from, &to, now)?.into(),
+            Command::Subscribe(mailbox) => self.subscribe(&mailbox, true)?.into(),
+            Command::Unsubscribe(mailbox) => self.subscribe(&mailbox, false)?.into(),
+            Command::List(list) => self.list(&list, out, now)?.into(),
+            Command::Lsub { reference, pattern } => self.lsub(&reference, &pattern, out, now)?.into(),
+            Command::Namespace => {
+                line(out, "* NAMESPACE ((\"\" \"/\")) NIL NIL");
+                Ending::ok("Namespaces listed").into()
+            }
+            Command::Status { mailbox, items } => self.status(&mailbox, &items, out, now)?.into(),
+            Command::Fetch {
+                set,
+                items,
+                changed_since,
+                vanished,
+                partial,
+            } => {
+                let asked = Fetching::new(items, by_uid, changed_since, partial);
+                self.fetch(asked, &set, vanished, out, now)?
+            }
+            Command::Store {
+                set,
+                unchanged_since,
+                action,
+                silent,
+                flags,
+            } => {
+                let change = crate::messages::FlagChange {
+                    by_uid,
+                    unchanged_since,
+                    action,
+                    silent,
+                    flags,
+                };
+                self.store(&set, &change, out, now)?.into()
+            }
+            Command::Copy {
+                set,
+                mailbox,
+                removes,
+            } => self.copy(&set, by_uid, &mailbox, removes, out, now)?.into(),
+            Command::GetQuota(root) => self.get_quota(&root, out, now)?.into(),
+            Command::GetQuotaRoot(mailbox) => self.get_quota_root(&mailbox, out, now)?.into(),
+            Command::SetQuota(_) => Ending::no("NOPERM", "The operator sets quotas").into(),
+            Command::MyRights(mailbox) => self.my_rights(&mailbox, out, now)?.into(),
+            Command::GetAcl(mailbox) => self.get_acl(&mailbox, out, now)?.into(),
+            _ => Ending::cannot().into(),
+        })
     }
 
     /// APPEND or REPLACE.
-    pub fn begin_append(&mut self, _asked: AskedAppend, _octets: Option<u64>, _now: UnixMs) -> Upload {
-        Upload
+    pub fn begin_append(&mut self, asked: AskedAppend, octets: Option<u64>, now: UnixMs) -> Upload {
+        self.enabled = asked.enabled;
+        Upload::begin(self, asked, octets, now)
     }
 
     /// The end of it: what is said.
-    pub fn end_append(&mut self, _upload: Upload, _now: UnixMs) -> Vec<u8> {
-        Vec::new()
+    pub fn end_append(&mut self, upload: Upload, now: UnixMs) -> Vec<u8> {
+        let mut out = Vec::new();
+        let (tag, outcome) = upload.end(self, &mut out, now);
+        self.refresh(&mut out, now);
+        self.take_step(outcome.map(Step::from), tag, &mut out);
+        out
     }
 }

@@ -109,6 +109,12 @@ impl IntoPyErr for pymta_maildir::MaildirError {
     }
 }
 
+impl IntoPyErr for pymta_mailbox::IndexError {
+    fn into_py_err(self) -> PyErr {
+        PyOSError::new_err(self.to_string())
+    }
+}
+
 /// The exception as an object, for an answer that holds one instead of raising it.
 pub(crate) fn exception_of(py: Python<'_>, error: impl IntoPyErr) -> Bound<'_, PyAny> {
     error.into_py_err().into_value(py).into_bound(py).into_any()

@@ -4,8 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pymta_mailbox::{Accounts, Host, Quota, Reader, Upload, View};
-use pymta_maildir::MailboxPath;
+use pymta_mailbox::{Accounts, Host, MailboxPath, Quota, Reader, Upload, View};
 use pymta_types::UnixMs;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -25,10 +24,7 @@ fn locked<T>(slot: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[pyclass(frozen, name = "ImapAccounts", module = "pymta._core")]
-pub(crate) struct PyImapAccounts {
-    folder: PathBuf,
-    accounts: Accounts,
-}
+pub(crate) struct PyImapAccounts(Accounts);
 
 #[pymethods]
 impl PyImapAccounts {
@@ -36,10 +32,7 @@ impl PyImapAccounts {
     #[pyo3(signature = (folder, *, hostname, process, append_octets_max=None))]
     fn new(folder: PathBuf, hostname: &str, process: u32, append_octets_max: Option<u64>) -> Self {
         let host = Host::new(hostname, process);
-        Self {
-            folder,
-            accounts: Accounts::new(host, append_octets_max),
-        }
+        Self(Accounts::new(&folder, host, append_octets_max))
     }
 
     #[pyo3(signature = (mailbox, account, now_ms, *, quota_octets=None, quota_messages=None))]
@@ -53,15 +46,14 @@ impl PyImapAccounts {
         quota_messages: Option<u64>,
     ) -> PyResult<PyImapView> {
         let path = MailboxPath::new(mailbox.split('/')).or_py_err()?;
-        let folder = path
-            .components()
-            .fold(self.folder.clone(), |folder, part| folder.join(part));
         let quota = Quota {
             octets: quota_octets,
             messages: quota_messages,
         };
         let reader = Reader { account, quota };
-        let view = py.detach(|| self.accounts.open(&folder, reader, UnixMs(now_ms)))?;
+        let view = py
+            .detach(|| self.0.open(&path, reader, UnixMs(now_ms)))
+            .or_py_err()?;
         Ok(PyImapView(Arc::new(Mutex::new(Some(view)))))
     }
 }

@@ -1,0 +1,236 @@
+//! Commands about mailboxes as a whole: SELECT and its end, STATUS, CREATE, DELETE, RENAME, SUBSCRIBE.
+
+use std::sync::Arc;
+
+use pymta_imap::command::{Qresync, StatusItem};
+use pymta_imap::write;
+use pymta_index::{IndexError, Mailbox, flag};
+use pymta_types::UnixMs;
+
+use crate::ending::Ending;
+use crate::later::Later;
+use crate::picture::{Picture, RowForm, line};
+use crate::view::{Outcome, View};
+
+impl View {
+    /// A mailbox that is there.
+    pub(crate) fn mailbox(&self, name: &str, now: UnixMs) -> Outcome<Arc<Mailbox>> {
+        match self.account.mailbox(name, now) {
+            // A name that no folder can have is one that does not exist.
+            Err(IndexError::BadName) | Ok(None) => Err(IndexError::NoMailbox),
+            Ok(Some(mailbox)) => Ok(mailbox),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What SELECT does first, also where it fails then.
+    pub(crate) fn close_selected(&mut self, out: &mut Vec<u8>) {
+        if self.selected.take().is_some() {
+            line(out, "* OK [CLOSED] The mailbox that was selected is closed");
+        }
+    }
+
+    /// SELECT and EXAMINE (RFC 9051 §6.3.2, RFC 7162 §3.2.5).
+    pub(crate) fn select(
+        &mut self,
+        name: &str,
+        is_read_only: bool,
+        condstore: bool,
+        qresync: Option<&Qresync>,
+        out: &mut Vec<u8>,
+        now: UnixMs,
+    ) -> Outcome<Ending> {
+        let mailbox = self.mailbox(name, now)?;
+        let mut picture = Picture::of(Arc::clone(&mailbox), is_read_only, now)?;
+        picture.condstore = condstore || qresync.is_some() || self.enabled.condstore || self.enabled.qresync;
+        picture.say_flags(out);
+        line(out, &format!("* {} EXISTS", picture.rows().len()));
+        let rev2 = self.enabled.rev2;
+        if !rev2 {
+            line(out, "* 0 RECENT");
+            let unseen = picture.rows().iter().position(|row| row.flags & flag::SEEN == 0);
+            if let Some(at) = unseen {
+                line(out, &format!("* OK [UNSEEN {}] The first one unseen", at + 1));
+            }
+        }
+        let uid_next = picture.uid_next();
+        line(
+            out,
+            &format!("* OK [UIDVALIDITY {}] UIDs valid", picture.uid_validity),
+        );
+        line(out, &format!("* OK [UIDNEXT {uid_next}] The next UID"));
+        line(
+            out,
+            &format!("* OK [HIGHESTMODSEQ {}] The highest so far", picture.modseq),
+        );
+        line(
+            out,
+            &format!("* OK [MAILBOXID (F{})] The mailbox's id", mailbox.id()),
+        );
+        if rev2 {
+            out.extend_from_slice(b"* LIST () \"/\" ");
+            write::mailbox(out, name, self.enabled.utf8);
+            out.extend_from_slice(b"\r\n");
+        }
+        if let Some(known) = qresync.filter(|known| known.uid_validity == picture.uid_validity) {
+            self.resynchronize(&picture, known, out)?;
+        }
+        self.selected = Some(picture);
+        Ok(if is_read_only {
+            Ending::ok_with("READ-ONLY".to_owned(), "Selected for reading")
+        } else {
+            Ending::ok_with("READ-WRITE".to_owned(), "Selected")
+        })
+    }
+
+    /// What the client missed (RFC 7162 §3.2.5.1): first what is gone, then what has other flags.
+    fn resynchronize(&self, picture: &Picture, known: &Qresync, out: &mut Vec<u8>) -> Outcome<()> {
+        let changes = picture.mailbox.changes(known.modseq)?;
+        let known_uids = known.known_uids.as_ref();
+        crate::vanished::say(out, &changes.vanished, known_uids, picture);
+        let form = RowForm {
+            with_uid: true,
+            with_flags: true,
+            with_modseq: true,
+        };
+        for message in &changes.changed {
+            let is_known = known_uids.is_none_or(|set| crate::vanished::holds(set, message.uid));
+            if let Some(at) = picture.position(message.uid).filter(|_| is_known) {
+                picture.say_row(out, at, form, self.enabled);
+            }
+        }
+        Ok(())
+    }
+
+    /// CLOSE: removes what is marked as deleted without a word (RFC 9051 §6.4.1).
+    pub(crate) fn close(&mut self, now: UnixMs) -> Outcome<Ending> {
+        if let Some(picture) = self.selected.take()
+            && !picture.is_read_only
+        {
+            let uids = picture.deleted_uids(None);
+            picture.mailbox.expunge(&uids, now)?;
+        }
+        Ok(Ending::ok("Closed"))
+    }
+
+    /// STATUS.
+    pub(crate) fn status(
+        &mut self,
+        name: &str,
+        items: &[StatusItem],
+        out: &mut Vec<u8>,
+        now: UnixMs,
+    ) -> Outcome<Ending> {
+        self.say_status(name, items, out, now)?;
+        Ok(Ending::ok("Status said"))
+    }
+
+    pub(crate) fn say_status(
+        &mut self,
+        name: &str,
+        items: &[StatusItem],
+        out: &mut Vec<u8>,
+        now: UnixMs,
+    ) -> Outcome<()> {
+        let mailbox = self.mailbox(name, now)?;
+        mailbox.reconcile(now)?;
+        let status = mailbox.status()?;
+        let mut words = Vec::with_capacity(items.len());
+        for item in items {
+            words.push(match item {
+                StatusItem::Messages => format!("MESSAGES {}", status.messages),
+                StatusItem::Recent => "RECENT 0".to_owned(),
+                StatusItem::UidNext => format!("UIDNEXT {}", status.uid_next),
+                StatusItem::UidValidity => format!("UIDVALIDITY {}", status.uid_validity),
+                StatusItem::Unseen => format!("UNSEEN {}", status.unseen),
+                StatusItem::Deleted => format!("DELETED {}", status.deleted),
+                StatusItem::Size => format!("SIZE {}", mailbox.octets(now)?),
+                StatusItem::HighestModSeq => {
+                    if let Some(picture) = self.selected.as_mut() {
+                        picture.condstore = true; // RFC 7162 §3.1: it enables
+                    }
+                    format!("HIGHESTMODSEQ {}", status.highest_modseq)
+                }
+                StatusItem::MailboxId => format!("MAILBOXID (F{})", mailbox.id()),
+                StatusItem::AppendLimit => match self.append_octets_max {
+                    Some(octets) => format!("APPENDLIMIT {octets}"),
+                    None => "APPENDLIMIT NIL".to_owned(),
+                },
+                StatusItem::DeletedStorage => format!("DELETED-STORAGE {}", deleted_octets(&mailbox, now)?),
+                _ => continue,
+            });
+        }
+        out.extend_from_slice(b"* STATUS ");
+        write::mailbox(out, name, self.enabled.utf8);
+        out.push(b' ');
+        write::words(out, words.iter().map(String::as_str));
+        out.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+
+    /// CREATE (RFC 9051 §6.3.4, RFC 6154 §3).
+    pub(crate) fn create(&mut self, name: &str, special_use: &[String], now: UnixMs) -> Outcome<Ending> {
+        if special_use.len() > 1 {
+            return Ok(Ending::no("USEATTR", "A mailbox has one use"));
+        }
+        let mailbox = self
+            .account
+            .create(name, special_use.first().map(String::as_str), now)?;
+        Ok(Ending::ok_with(
+            format!("MAILBOXID (F{})", mailbox.id()),
+            "Created",
+        ))
+    }
+
+    /// DELETE. Who has it selected is told that it is closed.
+    pub(crate) fn delete(&mut self, name: &str, out: &mut Vec<u8>, now: UnixMs) -> Outcome<Ending> {
+        self.account.delete(name, now)?;
+        if self.selected.as_ref().is_some_and(|picture| picture.name == name) {
+            self.close_selected(out);
+        }
+        Ok(Ending::ok("Deleted"))
+    }
+
+    /// RENAME. Of INBOX it moves the messages, and INBOX stays (RFC 9051 §6.3.6).
+    pub(crate) fn rename(&mut self, from: &str, to: &str, now: UnixMs) -> Outcome<Ending> {
+        self.account.rename(from, to, now)?;
+        if let Some(picture) = self.selected.as_mut() {
+            if picture.name == from && from != "INBOX" {
+                to.clone_into(&mut picture.name);
+            } else if let Some(rest) = picture.name.strip_prefix(from)
+                && rest.starts_with('/')
+            {
+                picture.name = format!("{to}{rest}");
+            }
+        }
+        Ok(Ending::ok("Renamed"))
+    }
+
+    /// SUBSCRIBE and UNSUBSCRIBE; a name need not exist (RFC 9051 §6.3.7 allows either).
+    pub(crate) fn subscribe(&mut self, name: &str, is_wanted: bool) -> Outcome<Ending> {
+        self.account.subscribe(name, is_wanted)?;
+        Ok(Ending::ok("Done"))
+    }
+}
+
+/// What would come free with an EXPUNGE (RFC 9208 §4.4.3).
+fn deleted_octets(mailbox: &Mailbox, now: UnixMs) -> Outcome<u64> {
+    let messages = mailbox.messages()?;
+    let deleted = messages
+        .iter()
+        .filter(|message| message.flags & flag::DELETED != 0);
+    let uids: Vec<u32> = deleted.map(|message| message.uid).collect();
+    Ok(mailbox
+        .details(&uids, now)?
+        .iter()
+        .map(|details| details.octets)
+        .sum())
+}
+
+/// A line that says no more than that a mailbox is not there, for who may make it.
+pub(crate) fn try_create(error: IndexError) -> Outcome<Ending> {
+    match error {
+        IndexError::NoMailbox => Ok(Ending::no("TRYCREATE", "No such mailbox; CREATE may help")),
+        error => Err(error),
+    }
+}

@@ -1,0 +1,369 @@
+//! The selected mailbox as this client was told it is: which message has which number, what its flags were.
+//!
+//! The mailbox moves on meanwhile. What is new is taken into the picture at once ([`Picture::refresh`]), but a message
+//! keeps its number until its end may be told ([`Picture::tell`]), and a new one has none before that.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use pymta_imap::Enabled;
+use pymta_imap::command::SequenceSet;
+use pymta_imap::write::{self, Status};
+use pymta_index::{Changes, IndexError, Mailbox, Message, flag};
+use pymta_types::UnixMs;
+
+use crate::ending::Tells;
+
+/// Keywords of a mailbox: the bits of a row.
+const KEYWORDS_MAX: usize = 64;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) name: String,
+    pub(crate) is_read_only: bool,
+    /// This client wants mod-sequences (RFC 7162 §3.1).
+    pub(crate) condstore: bool,
+    pub(crate) uid_validity: u32,
+    /// When it was selected.
+    uid_next: u32,
+    /// Up to where changes are in the picture.
+    pub(crate) modseq: u64,
+    /// Ascending UIDs; those from `told` on have no number yet.
+    rows: Vec<Message>,
+    told: usize,
+    /// UIDs of rows that are no more, ascending; they still have numbers.
+    gone: Vec<u32>,
+    /// UIDs of rows with other flags than the client knows.
+    dirty: Vec<u32>,
+    /// Names of the keywords' bits; an empty one is free.
+    pub(crate) keywords: Vec<String>,
+    keywords_are_new: bool,
+    /// `$` (RFC 5182): UIDs, ascending.
+    pub(crate) saved: Vec<u32>,
+}
+
+/// A set named a number that no message has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoSuchNumber;
+
+impl Picture {
+    /// The mailbox as it is now.
+    pub(crate) fn of(mailbox: Arc<Mailbox>, is_read_only: bool, now: UnixMs) -> Result<Self, IndexError> {
+        mailbox.reconcile(now)?;
+        let status = mailbox.status()?;
+        let mut picture = Self {
+            name: mailbox.name().to_owned(),
+            is_read_only,
+            condstore: false,
+            uid_validity: status.uid_validity,
+            uid_next: status.uid_next,
+            modseq: status.highest_modseq,
+            rows: mailbox.messages()?,
+            told: 0,
+            gone: Vec::new(),
+            dirty: Vec::new(),
+            keywords: mailbox.keywords()?,
+            keywords_are_new: false,
+            saved: Vec::new(),
+            mailbox,
+        };
+        // What another session did between these looks comes once more as a change, which does no harm.
+        picture.told = picture.rows.len();
+        Ok(picture)
+    }
+
+    /// The messages that have numbers, in their order.
+    pub(crate) fn rows(&self) -> &[Message] {
+        &self.rows[..self.told]
+    }
+
+    /// Whether the message is no more.
+    pub(crate) fn is_gone(&self, uid: u32) -> bool {
+        self.gone.binary_search(&uid).is_ok()
+    }
+
+    /// The row's place, where the message has a number.
+    pub(crate) fn position(&self, uid: u32) -> Option<usize> {
+        self.rows().binary_search_by_key(&uid, |row| row.uid).ok()
+    }
+
+    /// Takes in what changed.
+    pub(crate) fn refresh(&mut self, now: UnixMs) -> Result<(), IndexError> {
+        self.mailbox.reconcile(now)?;
+        let changes = self.mailbox.changes(self.modseq)?;
+        if !changes.changed.is_empty() {
+            self.take_keywords()?;
+        }
+        self.take(&changes);
+        Ok(())
+    }
+
+    fn take(&mut self, changes: &Changes) {
+        for message in &changes.changed {
+            match self.rows.binary_search_by_key(&message.uid, |row| row.uid) {
+                Ok(at) => {
+                    let row = self.rows[at];
+                    let has_other_flags = row.flags != message.flags || row.keywords != message.keywords;
+                    let is_news = has_other_flags || self.condstore && row.modseq != message.modseq;
+                    if is_news && at < self.told {
+                        self.dirty.push(message.uid);
+                    }
+                    self.rows[at] = *message;
+                }
+                // UIDs ascend in the order of commits: nothing new comes in between.
+                Err(at) if at == self.rows.len() => self.rows.push(*message),
+                Err(_) => {}
+            }
+        }
+        for range in &changes.vanished {
+            self.take_vanished(range);
+        }
+        self.modseq = self.modseq.max(changes.highest_modseq);
+    }
+
+    fn take_vanished(&mut self, range: &RangeInclusive<u32>) {
+        let first = self.rows.partition_point(|row| row.uid < *range.start());
+        let end = self.rows.partition_point(|row| row.uid <= *range.end());
+        for row in &self.rows[first.min(self.told)..end.min(self.told)] {
+            if let Err(at) = self.gone.binary_search(&row.uid) {
+                self.gone.insert(at, row.uid);
+            }
+        }
+        self.rows.drain(first.max(self.told)..end.max(self.told));
+    }
+
+    /// What this session changed itself, and says itself.
+    pub(crate) fn set(&mut self, changed: &[Message]) {
+        for message in changed {
+            if let Ok(at) = self.rows.binary_search_by_key(&message.uid, |row| row.uid) {
+                self.rows[at] = *message;
+            }
+        }
+    }
+
+    /// New messages get their numbers, which may be told at any time (RFC 9051 §7.4.1).
+    pub(crate) fn tell_arrivals(&mut self, out: &mut Vec<u8>, enabled: Enabled) {
+        if self.told == self.rows.len() {
+            return;
+        }
+        self.told = self.rows.len();
+        line(out, &format!("* {} EXISTS", self.told));
+        if !enabled.rev2 {
+            line(out, "* 0 RECENT");
+        }
+    }
+
+    /// Says what is new.
+    pub(crate) fn tell(&mut self, out: &mut Vec<u8>, tells: Tells, enabled: Enabled) {
+        if tells == Tells::All {
+            self.tell_gone(out, enabled);
+        }
+        self.tell_keywords(out);
+        self.tell_arrivals(out, enabled);
+        let mut dirty = std::mem::take(&mut self.dirty);
+        dirty.sort_unstable();
+        dirty.dedup();
+        for uid in dirty {
+            if let Some(at) = self.position(uid)
+                && !self.is_gone(uid)
+            {
+                let with_uid = enabled.qresync || enabled.rev2;
+                self.say_row(
+                    out,
+                    at,
+                    RowForm {
+                        with_uid,
+                        with_flags: true,
+                        with_modseq: self.condstore,
+                    },
+                    enabled,
+                );
+            }
+        }
+    }
+
+    fn tell_gone(&mut self, out: &mut Vec<u8>, enabled: Enabled) {
+        if self.gone.is_empty() {
+            return;
+        }
+        let gone = std::mem::take(&mut self.gone);
+        if enabled.qresync || enabled.uid_only {
+            out.extend_from_slice(b"* VANISHED ");
+            write::set(out, gone.iter().copied());
+            out.extend_from_slice(b"\r\n");
+        } else {
+            let numbers = gone.iter().filter_map(|&uid| self.position(uid));
+            for (before, at) in numbers.enumerate() {
+                // Each one that goes moves those behind it up (RFC 9051 §7.5.1).
+                line(out, &format!("* {} EXPUNGE", at + 1 - before));
+            }
+        }
+        let held = self.rows().len();
+        self.rows.retain(|row| gone.binary_search(&row.uid).is_err());
+        self.told = held - gone.len();
+        self.saved.retain(|uid| gone.binary_search(uid).is_err());
+    }
+
+    /// Names of keywords that this session added itself.
+    pub(crate) fn take_keywords(&mut self) -> Result<(), IndexError> {
+        let keywords = self.mailbox.keywords()?;
+        self.keywords_are_new |= keywords != self.keywords;
+        self.keywords = keywords;
+        Ok(())
+    }
+
+    /// A keyword is named before a message is said to have it.
+    pub(crate) fn tell_keywords(&mut self, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.keywords_are_new) {
+            self.say_flags(out);
+        }
+    }
+
+    /// The next message's UID.
+    pub(crate) fn uid_next(&self) -> u32 {
+        self.uid_next
+    }
+
+    /// `* FLAGS` and what of them lasts.
+    pub(crate) fn say_flags(&self, out: &mut Vec<u8>) {
+        let system = "\\Answered \\Flagged \\Deleted \\Seen \\Draft $Forwarded";
+        let mut all = system.to_owned();
+        for name in self.keywords.iter().filter(|name| !name.is_empty()) {
+            all.push(' ');
+            all.push_str(name);
+        }
+        line(out, &format!("* FLAGS ({all})"));
+        let has_room = self.keywords.len() < KEYWORDS_MAX || self.keywords.iter().any(String::is_empty);
+        let lasting = match (self.is_read_only, has_room) {
+            (true, _) => String::new(),
+            (false, true) => format!("{all} \\*"),
+            (false, false) => all,
+        };
+        let code = format!("PERMANENTFLAGS ({lasting})");
+        // Longer than the text of a line may be, but it is a code, and ours.
+        write::untagged(out, Status::Ok, Some(&code), "These last");
+    }
+
+    /// A FETCH response with nothing but what the row says.
+    pub(crate) fn say_row(&self, out: &mut Vec<u8>, at: usize, form: RowForm, enabled: Enabled) {
+        let row = &self.rows[at];
+        fetch_head(out, at, row.uid, enabled);
+        let mut space = "";
+        if form.with_uid && !enabled.uid_only {
+            out.extend_from_slice(format!("UID {}", row.uid).as_bytes());
+            space = " ";
+        }
+        if form.with_flags {
+            out.extend_from_slice(space.as_bytes());
+            out.extend_from_slice(b"FLAGS ");
+            self.say_flags_of(out, row);
+            space = " ";
+        }
+        if form.with_modseq {
+            out.extend_from_slice(format!("{space}MODSEQ ({})", row.modseq).as_bytes());
+        }
+        out.extend_from_slice(b")\r\n");
+    }
+
+    /// `(\Seen $Junk)`.
+    pub(crate) fn say_flags_of(&self, out: &mut Vec<u8>, row: &Message) {
+        let system = [
+            (flag::ANSWERED, "\\Answered"),
+            (flag::FLAGGED, "\\Flagged"),
+            (flag::DELETED, "\\Deleted"),
+            (flag::SEEN, "\\Seen"),
+            (flag::DRAFT, "\\Draft"),
+            (flag::FORWARDED, "$Forwarded"),
+        ];
+        let system = system
+            .iter()
+            .filter(|(bit, _)| row.flags & bit != 0)
+            .map(|(_, name)| *name);
+        let keywords = self
+            .keywords
+            .iter()
+            .enumerate()
+            .filter(|(bit, name)| row.keywords >> bit & 1 != 0 && !name.is_empty())
+            .map(|(_, name)| name.as_str());
+        write::words(out, system.chain(keywords));
+    }
+
+    /// Places of the rows that a set names, ascending, each once. UIDs that no message has are nobody's trouble.
+    pub(crate) fn resolve(&self, set: &SequenceSet, by_uid: bool) -> Result<Vec<usize>, NoSuchNumber> {
+        let rows = self.rows();
+        let ranges = match set {
+            SequenceSet::Saved => {
+                return Ok(self.saved.iter().filter_map(|&uid| self.position(uid)).collect());
+            }
+            SequenceSet::Ranges(ranges) => ranges,
+        };
+        let mut spans = Vec::with_capacity(ranges.len());
+        for &(first, last) in ranges {
+            let span = if by_uid {
+                self.span_of_uids(first, last)
+            } else {
+                self.span_of_numbers(first, last)?
+            };
+            spans.push(span);
+        }
+        spans.sort_unstable();
+        let (mut found, mut next) = (Vec::new(), 0);
+        for (start, end) in spans {
+            found.extend(start.max(next)..end.min(rows.len()));
+            next = next.max(end);
+        }
+        Ok(found)
+    }
+
+    fn span_of_uids(&self, first: u32, last: u32) -> (usize, usize) {
+        let rows = self.rows();
+        let largest = rows.last().map_or(0, |row| row.uid);
+        // `*` is the largest there is, also where the other end is above it (RFC 9051 §9, seq-range).
+        let (first, last) = match (first, last) {
+            (u32::MAX, u32::MAX) => (largest, largest),
+            (first, u32::MAX) => (first.min(largest), first.max(largest)),
+            both => both,
+        };
+        let start = rows.partition_point(|row| row.uid < first);
+        let end = rows.partition_point(|row| row.uid <= last);
+        (start, end)
+    }
+
+    fn span_of_numbers(&self, first: u32, last: u32) -> Result<(usize, usize), NoSuchNumber> {
+        let largest = self.told;
+        let place = |number: u32| match usize::try_from(number) {
+            _ if number == u32::MAX && largest > 0 => Ok(largest),
+            Ok(number) if (1..=largest).contains(&number) => Ok(number),
+            _ => Err(NoSuchNumber),
+        };
+        let (one, other) = (place(first)?, place(last)?);
+        Ok((one.min(other) - 1, one.max(other)))
+    }
+}
+
+/// What is said of a row.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools)] // independent items
+pub(crate) struct RowForm {
+    pub(crate) with_uid: bool,
+    pub(crate) with_flags: bool,
+    pub(crate) with_modseq: bool,
+}
+
+/// `* 7 FETCH (`, or `* 4711 UIDFETCH (` (RFC 9586).
+pub(crate) fn fetch_head(out: &mut Vec<u8>, at: usize, uid: u32, enabled: Enabled) {
+    let head = if enabled.uid_only {
+        format!("* {uid} UIDFETCH (")
+    } else {
+        format!("* {} FETCH (", at + 1)
+    };
+    out.extend_from_slice(head.as_bytes());
+}
+
+/// A line of ours.
+pub(crate) fn line(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(text.as_bytes());
+    out.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,299 @@
+//! What one session is told, and what of others' doings, and when.
+
+use pymta_imap::Enabled;
+use pymta_imap::command::{Command, FetchItem, Section, SectionForm, SectionText};
+
+use crate::sandbox::{Sandbox, add_flags, all, deleted, fetch, lines, numbers, seen, select};
+
+fn body() -> FetchItem {
+    FetchItem::Section(Section {
+        part: Vec::new(),
+        text: SectionText::All,
+        peek: false,
+        partial: None,
+        form: SectionForm::Body,
+    })
+}
+
+#[test]
+fn select_says_what_rfc_3501_wants() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver_many(2);
+    let mut session = sandbox.session();
+    let said = session.say(select("INBOX"));
+    let validity = said
+        .lines()
+        .find_map(|line| line.strip_prefix("* OK [UIDVALIDITY "))
+        .and_then(|rest| rest.split_once(']'))
+        .unwrap()
+        .0;
+    let id = said
+        .lines()
+        .find_map(|line| line.strip_prefix("* OK [MAILBOXID (F"))
+        .and_then(|rest| rest.split_once(')'))
+        .unwrap()
+        .0;
+    let said = said.replace(validity, "V").replace(id, "ID");
+    let modseq = said
+        .lines()
+        .find_map(|line| line.strip_prefix("* OK [HIGHESTMODSEQ "))
+        .and_then(|rest| rest.split_once(']'))
+        .unwrap()
+        .0;
+    let said = said.replace(&format!("HIGHESTMODSEQ {modseq}"), "HIGHESTMODSEQ M");
+    assert_eq!(
+        lines(
+            r"* FLAGS (\Answered \Flagged \Deleted \Seen \Draft $Forwarded)
+            * OK [PERMANENTFLAGS (\Answered \Flagged \Deleted \Seen \Draft $Forwarded \*)] These last
+            * 2 EXISTS
+            * 0 RECENT
+            * OK [UNSEEN 1] The first one unseen
+            * OK [UIDVALIDITY V] UIDs valid
+            * OK [UIDNEXT 3] The next UID
+            * OK [HIGHESTMODSEQ M] The highest so far
+            * OK [MAILBOXID (FID)] The mailbox's id
+            a OK [READ-WRITE] Selected"
+        ),
+        said
+    );
+    assert!(session.view.is_selected());
+    assert!(!session.view.watched().is_empty());
+}
+
+#[test]
+fn a_mailbox_that_is_missing_is_not_selected_and_closes_the_other() {
+    let sandbox = Sandbox::new();
+    let mut session = sandbox.in_inbox();
+    assert_eq!(
+        lines(
+            "* OK [CLOSED] The mailbox that was selected is closed
+            a NO [NONEXISTENT] No such mailbox"
+        ),
+        session.say(select("Nowhere"))
+    );
+    assert!(!session.view.is_selected());
+}
+
+#[test]
+fn a_delivery_is_told_once_and_has_the_next_number() {
+    let sandbox = Sandbox::new();
+    let mut session = sandbox.in_inbox();
+    assert_eq!("", session.poll());
+    sandbox.deliver_many(1);
+    assert_eq!("* 1 EXISTS\r\n* 0 RECENT\r\n", session.poll());
+    assert_eq!("", session.poll());
+    assert_eq!("a OK Done\r\n", session.say(Command::Noop));
+}
+
+#[test]
+fn flags_of_one_session_are_told_to_the_other() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver_many(2);
+    let (mut one, mut other) = (sandbox.in_inbox(), sandbox.in_inbox());
+    assert_eq!(
+        lines(
+            r"* 2 FETCH (FLAGS (\Seen))
+            a OK Stored"
+        ),
+        one.say(add_flags(numbers(&[(2, 2)]), seen()))
+    );
+    assert_eq!("* 2 FETCH (FLAGS (\\Seen))\r\n", other.poll());
+    assert_eq!("", one.poll());
+    assert_eq!("", other.poll());
+}
+
+#[test]
+fn a_keyword_is_named_before_a_message_has_it() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver_many(1);
+    let (mut one, mut other) = (sandbox.in_inbox(), sandbox.in_inbox());
+    let flags = pymta_imap::command::Flags {
+        keywords: vec!["$Junk".to_owned(), "$forwarded".to_owned()],
+        ..Default::default()
+    };
+    let said = one.say(add_flags(all(), flags));
+    assert!(
+        said.starts_with("* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft $Forwarded $Junk)"),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("* 1 FETCH (FLAGS ($Forwarded $Junk))\r\na OK Stored\r\n"),
+        "{said}"
+    );
+    let said = other.poll();
+    assert!(said.starts_with("* FLAGS ("), "{said}");
+    assert!(
+        said.ends_with("* 1 FETCH (FLAGS ($Forwarded $Junk))\r\n"),
+        "{said}"
+    );
+}
+
+/// RFC 9051 §7.5.1: no number changes while a command by numbers is answered.
+#[test]
+fn an_expunge_by_others_waits_until_numbers_may_change() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver_many(3);
+    let (mut one, mut other) = (sandbox.in_inbox(), sandbox.in_inbox());
+    one.say(add_flags(numbers(&[(1, 2)]), deleted()));
+    assert_eq!(
+        lines(
+            "* 1 EXPUNGE
+            * 1 EXPUNGE
+            a OK Expunged"
+        ),
+        one.say(Command::Expunge(None))
+    );
+    // By number, the messages are still counted, and what is known of them is answered.
+    assert_eq!(
+        lines(
+            r"* 1 FETCH (UID 1 FLAGS ())
+            * 2 FETCH (UID 2 FLAGS ())
+            * 3 FETCH (UID 3 FLAGS ())
+            a OK Fetched"
+        ),
+        other.flags()
+    );
+    let said = other.say(fetch(all(), vec![body()]));
+    assert!(said.contains("* 3 FETCH (BODY[]"), "{said}");
+    assert!(
+        said.ends_with("a OK [EXPUNGEISSUED] Some of the messages are no more\r\n"),
+        "{said}"
+    );
+    assert_eq!(
+        "a NO [EXPUNGEISSUED] The messages are no more\r\n",
+        other.say(fetch(numbers(&[(1, 1)]), vec![body()]))
+    );
+    assert_eq!(
+        lines(
+            "* 1 EXPUNGE
+            * 1 EXPUNGE
+            a OK Done"
+        ),
+        other.say(Command::Noop)
+    );
+    assert_eq!(
+        lines(
+            r"* 1 FETCH (UID 3 FLAGS (\Seen))
+            a OK Fetched"
+        ),
+        other.flags()
+    );
+}
+
+#[test]
+fn with_qresync_what_is_gone_is_told_by_uid() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver_many(4);
+    let enabled = Enabled {
+        qresync: true,
+        condstore: true,
+        ..Enabled::default()
+    };
+    let mut session = sandbox.in_inbox_with(enabled);
+    session.say(add_flags(numbers(&[(1, 2), (4, 4)]), deleted()));
+    let said = session.say(Command::Expunge(None));
+    assert!(
+        said.starts_with("* VANISHED 1:2,4\r\na OK [HIGHESTMODSEQ "),
+        "{said}"
+    );
+    let said = session.flags();
+    assert!(said.contains("* 1 FETCH (UID 3 FLAGS ())"), "{said}");
+}
+
+#[test]
+fn a_body_sets_seen_and_says_so_and_has_crlf() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver("Subject: a\n\nb\n");
+    let mut session = sandbox.in_inbox();
+    assert_eq!(
+        "* 1 FETCH (BODY[] {17}\r\nSubject: a\r\n\r\nb\r\n FLAGS (\\Seen))\r\na OK Fetched\r\n",
+        session.say(fetch(all(), vec![body()]))
+    );
+    assert_eq!(
+        "* 1 FETCH (UID 1 BODY[] {17}\r\nSubject: a\r\n\r\nb\r\n)\r\na OK Fetched\r\n",
+        session.say_uid(fetch(all(), vec![body()]))
+    );
+}
+
+#[test]
+fn a_number_that_no_message_has_is_an_error_and_a_uid_is_not() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver_many(1);
+    let mut session = sandbox.in_inbox();
+    let beyond = || fetch(numbers(&[(2, 2)]), vec![FetchItem::Flags]);
+    assert_eq!("a BAD No message has such a number\r\n", session.say(beyond()));
+    assert_eq!("a OK Fetched\r\n", session.say_uid(beyond()));
+    // 5:* is the last one where it is below (RFC 9051 §9).
+    let said = session.say_uid(fetch(numbers(&[(5, u32::MAX)]), vec![FetchItem::Flags]));
+    assert!(said.starts_with("* 1 FETCH (UID 1 FLAGS"), "{said}");
+}
+
+#[test]
+fn a_mailbox_that_is_only_read_is_not_changed() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver_many(1);
+    let mut session = sandbox.session();
+    let said = session.say(Command::Select {
+        mailbox: "INBOX".to_owned(),
+        read_only: true,
+        condstore: false,
+        qresync: None,
+    });
+    assert!(said.contains("[PERMANENTFLAGS ()]"), "{said}");
+    assert!(
+        said.ends_with("a OK [READ-ONLY] Selected for reading\r\n"),
+        "{said}"
+    );
+    let said = session.say(fetch(all(), vec![body()]));
+    assert!(!said.contains("Seen"), "{said}");
+    assert!(
+        session
+            .say(add_flags(all(), seen()))
+            .starts_with("a NO [READ-ONLY]")
+    );
+    assert!(
+        session
+            .say(Command::Expunge(None))
+            .starts_with("a NO [READ-ONLY]")
+    );
+    session.say(Command::Close);
+    assert!(!session.view.is_selected());
+}
+
+#[test]
+fn close_removes_what_is_deleted_without_a_word() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver_many(2);
+    let mut session = sandbox.in_inbox();
+    session.say(add_flags(numbers(&[(1, 1)]), deleted()));
+    assert_eq!("a OK Closed\r\n", session.say(Command::Close));
+    assert!(session.say(select("INBOX")).contains("* 1 EXISTS\r\n"));
+}
+
+#[test]
+fn a_large_message_is_said_in_small_pieces() {
+    let sandbox = Sandbox::new();
+    let line = format!("{}\n", "x".repeat(79));
+    sandbox.deliver(&format!(
+        "Subject: large\n\n{}",
+        line.repeat(50 * 1024 * 1024 / 80)
+    ));
+    let mut session = sandbox.in_inbox();
+    let said = session.ask_octets(fetch(all(), vec![body()]), false);
+    assert!(said.len() > 52_000_000, "{}", said.len());
+    assert!(session.largest < 192 * 1024, "{}", session.largest);
+}
+
+#[test]
+fn no_flag_is_lost_between_two_sessions() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver_many(1);
+    let (mut one, mut other) = (sandbox.in_inbox(), sandbox.in_inbox());
+    one.say(add_flags(all(), seen()));
+    other.say(add_flags(all(), deleted()));
+    let both = "* 1 FETCH (UID 1 FLAGS (\\Deleted \\Seen))\r\na OK Fetched\r\n";
+    other.poll();
+    one.poll();
+    assert_eq!(both, one.flags());
+    assert_eq!(both, other.flags());
+}

@@ -4,17 +4,26 @@
 //! responses, in pieces, so that neither a large mailbox nor a large message is ever held as a whole.
 
 mod accounts;
+mod content;
 mod ending;
+mod envelope;
+pub mod fetch;
 mod fetching;
 mod later;
 mod list;
 mod mailboxes;
 mod messages;
 mod picture;
+mod preview;
 mod quota;
+pub mod record;
+mod record_codec;
 mod rights;
+mod said;
 #[cfg(test)]
 mod sandbox;
+mod section;
+mod structure;
 mod upload;
 mod vanished;
 mod view;
@@ -22,6 +31,7 @@ mod view;
 mod view_tests;
 
 pub use accounts::{Accounts, Reader};
+pub use content::Octets;
 pub use pymta_index::IndexError;
 pub use pymta_maildir::{Host, MailboxPath, Quota};
 pub use upload::{Refusal, Upload};

@@ -67,6 +67,14 @@ fn rest_of_line(out: &mut Vec<u8>, status: Status, code: Option<&str>, text: &st
     out.extend_from_slice(b"\r\n");
 }
 
+/// Whether this can stand between the brackets of a status line.
+pub fn is_code(code: &str) -> bool {
+    !code.is_empty()
+        && code
+            .bytes()
+            .all(|octet| matches!(octet, b' '..=b'~') && !matches!(octet, b'[' | b']'))
+}
+
 /// Only what may stand in a line gets into it, whoever gave the text.
 fn safe(out: &mut Vec<u8>, text: &str) {
     let octets = text.bytes().take(TEXT_OCTETS_MAX);

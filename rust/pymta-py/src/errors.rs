@@ -74,6 +74,12 @@ impl IntoPyErr for pymta_pop3::SettingsError {
     }
 }
 
+impl IntoPyErr for pymta_imap::SettingsError {
+    fn into_py_err(self) -> PyErr {
+        PyValueError::new_err(self.to_string())
+    }
+}
+
 impl IntoPyErr for pymta_smtp::proxy::ProxyError {
     fn into_py_err(self) -> PyErr {
         PyValueError::new_err(self.to_string())

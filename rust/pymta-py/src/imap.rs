@@ -1,5 +1,5 @@
 //! `pymta_imap`'s events as Python sees them. What a view or an upload needs of them is for this crate alone: command,
-//! flags and content never become Python objects.
+//! flags and content never become Python objects. Settings and session are in `imap_session`.
 
 use pymta_imap::command::Flags;
 use pymta_imap::{Asked, AskedAppend, AskedMessage, Event};
@@ -160,7 +160,6 @@ pub(crate) struct PyImapViolationEvent {
 }
 
 /// The event as Python's.
-#[allow(dead_code)] // the session, which makes them, is on its way
 pub(crate) fn event_of(py: Python<'_>, event: Event, is_closing: bool) -> PyResult<Py<PyAny>> {
     let bytes = |octets: &[u8]| PyBytes::new(py, octets).unbind();
     Ok(match event {

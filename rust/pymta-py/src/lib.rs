@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 mod client;
 mod errors;
 mod imap;
+mod imap_session;
 mod incoming;
 mod mailbox;
 mod maildir;
@@ -32,5 +33,6 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     maildrop::register(m)?;
     pop3::register(m)?;
     imap::register(m)?;
+    imap_session::register(m)?;
     Ok(())
 }

@@ -1,0 +1,155 @@
+//! What is announced, as one table: each extension, its name, and whether it is part of what is offered by default.
+//!
+//! Rule: what is not announced is not understood either: the grammar asks [`Extensions::has`] before it reads a command
+//! or an item of an extension.
+
+/// The extensions that the grammar knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)] // the table has the names
+pub enum Extension {
+    Rev2,
+    Acl,
+    Binary,
+    Catenate,
+    Children,
+    Condstore,
+    CreateSpecialUse,
+    Esearch,
+    Esort,
+    InProgress,
+    ListExtended,
+    ListMetadata,
+    ListMyRights,
+    ListStatus,
+    Metadata,
+    Move,
+    MultiAppend,
+    Namespace,
+    Notify,
+    ObjectId,
+    Partial,
+    Preview,
+    Qresync,
+    Quota,
+    Replace,
+    SaveDate,
+    SearchRes,
+    Sort,
+    SortDisplay,
+    SpecialUse,
+    StatusSize,
+    ThreadOrderedSubject,
+    ThreadReferences,
+    UidOnly,
+    UidPlus,
+    Unselect,
+    Utf8Accept,
+    Within,
+}
+
+/// (extension, name as it is announced, whether it works: offered where nothing else is said)
+const TABLE: [(Extension, &str, bool); 38] = {
+    use Extension::*;
+    [
+        (Rev2, "IMAP4rev2", false),
+        (Acl, "ACL", false),
+        (Binary, "BINARY", false),
+        (Catenate, "CATENATE", false),
+        (Children, "CHILDREN", true),
+        (Condstore, "CONDSTORE", false),
+        (CreateSpecialUse, "CREATE-SPECIAL-USE", false),
+        (Esearch, "ESEARCH", false),
+        (Esort, "ESORT", false),
+        (InProgress, "INPROGRESS", false),
+        (ListExtended, "LIST-EXTENDED", false),
+        (ListMetadata, "LIST-METADATA", false),
+        (ListMyRights, "LIST-MYRIGHTS", false),
+        (ListStatus, "LIST-STATUS", false),
+        (Metadata, "METADATA", false),
+        (Move, "MOVE", true),
+        (MultiAppend, "MULTIAPPEND", true),
+        (Namespace, "NAMESPACE", true),
+        (Notify, "NOTIFY", false),
+        (ObjectId, "OBJECTID", false),
+        (Partial, "PARTIAL", false),
+        (Preview, "PREVIEW", false),
+        (Qresync, "QRESYNC", false),
+        (Quota, "QUOTA", false),
+        (Replace, "REPLACE", false),
+        (SaveDate, "SAVEDATE", false),
+        (SearchRes, "SEARCHRES", false),
+        (Sort, "SORT", false),
+        (SortDisplay, "SORT=DISPLAY", false),
+        (SpecialUse, "SPECIAL-USE", true),
+        (StatusSize, "STATUS=SIZE", false),
+        (ThreadOrderedSubject, "THREAD=ORDEREDSUBJECT", false),
+        (ThreadReferences, "THREAD=REFERENCES", false),
+        (UidOnly, "UIDONLY", false),
+        (UidPlus, "UIDPLUS", true),
+        (Unselect, "UNSELECT", true),
+        (Utf8Accept, "UTF8=ACCEPT", false),
+        (Within, "WITHIN", false),
+    ]
+};
+
+/// A set of extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extensions(u64);
+
+impl Default for Extensions {
+    /// Those that work.
+    fn default() -> Self {
+        let works = TABLE.iter().filter(|(_, _, works)| *works);
+        Self(works.fold(0, |bits, (one, _, _)| bits | bit(*one)))
+    }
+}
+
+fn bit(extension: Extension) -> u64 {
+    1 << extension as u32
+}
+
+impl Extensions {
+    /// None.
+    pub fn none() -> Self {
+        Self(0)
+    }
+
+    /// Every one that the grammar knows.
+    pub fn all() -> Self {
+        Self(TABLE.iter().fold(0, |bits, (one, _, _)| bits | bit(*one)))
+    }
+
+    /// Adds the one of that name; false where there is none.
+    pub fn add(&mut self, name: &str) -> bool {
+        let found = TABLE.iter().find(|(_, one, _)| one.eq_ignore_ascii_case(name));
+        found.inspect(|(one, _, _)| self.0 |= bit(*one)).is_some()
+    }
+
+    /// Whether it is offered.
+    pub fn has(self, extension: Extension) -> bool {
+        self.0 & bit(extension) != 0
+    }
+
+    /// The names of those that are offered, in the order of the table.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let held = TABLE.iter().filter(move |(one, _, _)| self.has(*one));
+        held.map(|(_, name, _)| *name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_extension_has_its_row_and_its_bit() {
+        for (place, (extension, name, _)) in TABLE.iter().enumerate() {
+            assert_eq!(place, *extension as usize, "{name}");
+            let mut one = Extensions::none();
+            assert!(one.add(&name.to_lowercase()) && one.has(*extension));
+            assert_eq!(vec![*name], one.names().collect::<Vec<_>>());
+        }
+        assert!(!Extensions::none().add("X"));
+        assert_eq!(TABLE.len(), Extensions::all().names().count());
+    }
+}

@@ -623,7 +623,8 @@ class ImapAccounts:
 class ImapView:
     """
     What one session sees. Its methods wait for the disk, one at a time; trouble with it is an answer (NO), not an
-    exception. What they return is to be sent as it is.
+    exception. What they return is to be sent as it is. The exception is OSError in the middle of a literal: then only the
+    end of the connection can tell the client.
     """
 
     def run(self, command: ImapCommand, now_ms: int) -> bytes:

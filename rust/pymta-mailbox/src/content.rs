@@ -16,7 +16,7 @@ const PIECE_OCTETS: usize = 32 << 10;
 const MARK_OCTETS: u64 = 1 << 20;
 
 /// What can be read anywhere: a file, or octets in a test.
-pub trait Octets {
+pub trait Octets: Send {
     /// Reads at `offset`; 0 at the end.
     ///
     /// # Errors

@@ -1,120 +1,128 @@
-//! FETCH: which messages, in pieces. What is said of each is partly in the picture, partly in the index, and partly in
-//! the message itself.
+//! FETCH: of which messages, and in pieces. What is said of each is `fetch`'s; what it needs of the index is looked up for
+//! many messages at a time.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
-use pymta_imap::command::{FetchItem, Partial, Section, SectionForm, SectionText, SequenceSet};
-use pymta_imap::write;
-use pymta_index::{Details, IndexError, StoreMode, flag};
-use pymta_mime::ToWire;
+use pymta_imap::Enabled;
+use pymta_imap::command::{FetchItem, Partial, SequenceSet};
+use pymta_index::{Details, Message, ObjectId, StoreMode, flag};
 use pymta_types::UnixMs;
 
+use crate::content::Octets;
 use crate::ending::Ending;
+use crate::fetch::{FetchError, Given, Need, Responder, need};
 use crate::messages::nothing_selected;
-use crate::picture::{Picture, fetch_head};
+use crate::picture::Picture;
 use crate::view::{Outcome, PIECE_OCTETS, Step, View, Work};
 
-/// Details are looked up for so many messages at a time.
-const BATCH: usize = 512;
-/// A file is read in pieces of so many octets.
-const READ_OCTETS: usize = 32 * 1024;
+/// The index is asked about so many messages at a time; what was found out about so many is kept at a time.
+const BATCH: usize = 256;
 
 /// A FETCH, and how far it is.
-#[derive(Debug)]
 pub(crate) struct Fetching {
     items: Vec<FetchItem>,
+    /// Of messages that become \Seen by it.
+    items_with_flags: Vec<FetchItem>,
+    need: Need,
     by_uid: bool,
     changed_since: Option<u64>,
     partial: Option<Partial>,
     /// Places in the picture, ascending.
     places: Vec<usize>,
     next: usize,
-    /// Those that were not \Seen before, ascending: their flags are said too.
+    /// Those that were not \Seen before, ascending.
     seen_uids: Vec<u32>,
-    /// Details of the next messages, the next one last.
-    details: Vec<Details>,
-    current: Option<Current>,
-    /// A message was no more.
+    /// What the index knows of the next messages, the next one last.
+    prepared: Vec<Prepared>,
+    current: Option<(Prepared, Responder)>,
+    /// Records that had to be made.
+    made: Vec<(u32, Option<ObjectId>, Vec<u8>)>,
     some_are_gone: bool,
     some_are_said: bool,
+    /// The first one that could not be said otherwise.
+    failure: Option<Failure>,
 }
 
-/// The message that is being said.
-#[derive(Debug)]
-struct Current {
+/// A message, with what is needed of the index.
+struct Prepared {
     at: usize,
     details: Option<Details>,
-    file: Option<File>,
-    item: usize,
-    is_first: bool,
-    stream: Option<Stream>,
+    record: Option<Vec<u8>>,
 }
 
-/// Content on its way out.
+#[derive(Clone, Copy, Debug)]
+enum Failure {
+    UnknownEncoding,
+    Unreadable,
+}
+
+impl std::fmt::Debug for Fetching {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Fetching({} of {})", self.next, self.places.len())
+    }
+}
+
+/// What the FETCH command asks.
 #[derive(Debug)]
-struct Stream {
-    wire: ToWire,
-    skip: u64,
-    left: u64,
+pub(crate) struct AskedFetch {
+    pub(crate) set: SequenceSet,
+    pub(crate) items: Vec<FetchItem>,
+    pub(crate) by_uid: bool,
+    pub(crate) changed_since: Option<u64>,
+    pub(crate) vanished: bool,
+    pub(crate) partial: Option<Partial>,
 }
 
 impl Fetching {
-    pub(crate) fn new(
-        items: Vec<FetchItem>,
-        by_uid: bool,
-        changed_since: Option<u64>,
-        partial: Option<Partial>,
-    ) -> Box<Self> {
-        Box::new(Self {
-            items,
-            by_uid,
-            changed_since,
-            partial,
-            places: Vec::new(),
-            next: 0,
-            seen_uids: Vec::new(),
-            details: Vec::new(),
-            current: None,
-            some_are_gone: false,
-            some_are_said: false,
-        })
-    }
-
-    fn complete_items(&mut self, uid_only: bool) {
+    pub(crate) fn new(asked: &mut AskedFetch, uid_only: bool) -> Box<Self> {
+        let mut items = std::mem::take(&mut asked.items);
         let implied = [
-            (FetchItem::Uid, self.by_uid && !uid_only),
-            (FetchItem::ModSeq, self.changed_since.is_some()),
+            (FetchItem::Uid, asked.by_uid),
+            (FetchItem::ModSeq, asked.changed_since.is_some()),
         ];
-        for (item, is_implied) in implied {
-            if is_implied && !self.items.contains(&item) {
-                self.items.insert(0, item);
+        for (item, is_implied) in implied.into_iter().rev() {
+            if is_implied && !items.contains(&item) {
+                items.insert(0, item);
             }
         }
         if uid_only {
-            self.items.retain(|item| *item != FetchItem::Uid);
+            // It is the head of the response (RFC 9586 §3.3), unless nothing else was asked for.
+            items.retain(|item| *item != FetchItem::Uid);
+            if items.is_empty() {
+                items.push(FetchItem::Uid);
+            }
         }
+        Box::new(Self {
+            need: need(&items),
+            items_with_flags: Vec::new(),
+            items,
+            by_uid: asked.by_uid,
+            changed_since: asked.changed_since,
+            partial: asked.partial,
+            places: Vec::new(),
+            next: 0,
+            seen_uids: Vec::new(),
+            prepared: Vec::new(),
+            current: None,
+            made: Vec::new(),
+            some_are_gone: false,
+            some_are_said: false,
+            failure: None,
+        })
     }
 
-    fn sets_seen(&self) -> bool {
-        self.items
-            .iter()
-            .any(|item| matches!(item, FetchItem::Section(section) if !section.peek))
-    }
-
-    fn needs_details(&self) -> bool {
-        let in_row = |item: &FetchItem| matches!(item, FetchItem::Uid | FetchItem::Flags | FetchItem::ModSeq);
-        !self.items.iter().all(in_row)
-    }
-
-    fn needs_file(&self) -> bool {
-        self.items
-            .iter()
-            .any(|item| matches!(item, FetchItem::Section(_)))
+    fn complete_items(&mut self, condstore: bool) {
+        self.items_with_flags = self.items.clone();
+        let more = [(FetchItem::Flags, true), (FetchItem::ModSeq, condstore)];
+        for (item, is_wanted) in more {
+            if is_wanted && !self.items.contains(&item) {
+                self.items_with_flags.push(item);
+            }
+        }
     }
 }
 
-/// Those of the places that PARTIAL wants (RFC 9394 §3.1).
+/// Those that PARTIAL wants (RFC 9394 §3.1).
 pub(crate) fn part_of<T>(found: &mut Vec<T>, partial: Option<Partial>) {
     let Some(partial) = partial else {
         return;
@@ -131,71 +139,46 @@ pub(crate) fn part_of<T>(found: &mut Vec<T>, partial: Option<Partial>) {
     found.drain(..start.min(end));
 }
 
-fn is_supported(item: &FetchItem) -> bool {
-    match item {
-        FetchItem::Section(section) => {
-            section.part.is_empty()
-                && section.text == SectionText::All
-                && matches!(section.form, SectionForm::Body | SectionForm::Rfc822)
-        }
-        FetchItem::Envelope
-        | FetchItem::Body
-        | FetchItem::BodyStructure
-        | FetchItem::Preview { .. }
-        | FetchItem::BinarySize(_) => false,
-        _ => true,
-    }
-}
-
 impl View {
     /// Begins a FETCH.
-    pub(crate) fn fetch(
-        &mut self,
-        mut asked: Box<Fetching>,
-        set: &SequenceSet,
-        says_vanished: bool,
-        out: &mut Vec<u8>,
-        now: UnixMs,
-    ) -> Outcome<Step> {
+    pub(crate) fn fetch(&mut self, mut asked: AskedFetch, out: &mut Vec<u8>, now: UnixMs) -> Outcome<Step> {
         let Some(picture) = self.selected.as_mut() else {
             return Ok(nothing_selected().into());
         };
-        if !asked.items.iter().all(is_supported) {
-            return Ok(Ending::cannot().keeping_numbers(!asked.by_uid).into());
-        }
-        asked.complete_items(self.enabled.uid_only);
-        picture.condstore |= asked.items.contains(&FetchItem::ModSeq);
-        let mut places = match picture.resolve(set, asked.by_uid) {
+        let mut fetching = Fetching::new(&mut asked, self.enabled.uid_only);
+        picture.condstore |= fetching.items.contains(&FetchItem::ModSeq);
+        fetching.complete_items(picture.condstore);
+        let mut places = match picture.resolve(&asked.set, asked.by_uid) {
             Ok(places) => places,
             Err(wrong) => return Ok(Ending::from(wrong).into()),
         };
-        if let Some(since) = asked.changed_since {
-            if says_vanished {
+        if let Some(since) = fetching.changed_since {
+            if asked.vanished {
                 let changes = picture.mailbox.changes(since)?;
-                crate::vanished::say(out, &changes.vanished, Some(set), picture);
+                crate::vanished::say(out, &changes.vanished, Some(&asked.set), picture);
             }
             places.retain(|&at| picture.rows()[at].modseq > since);
         }
-        part_of(&mut places, asked.partial);
-        if asked.sets_seen() && !picture.is_read_only {
-            let unseen = places.iter().map(|&at| picture.rows()[at]);
-            let unseen = unseen.filter(|row| row.flags & flag::SEEN == 0 && !picture.is_gone(row.uid));
+        part_of(&mut places, fetching.partial);
+        if fetching.need.sets_seen && !picture.is_read_only {
+            let rows = places.iter().map(|&at| picture.rows()[at]);
+            let unseen = rows.filter(|row| row.flags & flag::SEEN == 0 && !picture.is_gone(row.uid));
             let uids: Vec<u32> = unseen.map(|row| row.uid).collect();
             if !uids.is_empty() {
                 let mode = StoreMode::Add;
                 let stored = picture.mailbox.store(&uids, mode, (flag::SEEN, &[]), None, now)?;
                 picture.set(&stored.changed);
-                asked.seen_uids = stored.changed.iter().map(|row| row.uid).collect();
+                fetching.seen_uids = stored.changed.iter().map(|row| row.uid).collect();
             }
         }
-        asked.places = places;
-        self.fetch_on(asked, out, now)
+        fetching.places = places;
+        self.fetch_on(fetching, out, now)
     }
 
     /// Goes on until a piece is full.
     pub(crate) fn fetch_on(
         &mut self,
-        mut asked: Box<Fetching>,
+        mut fetching: Box<Fetching>,
         out: &mut Vec<u8>,
         now: UnixMs,
     ) -> Outcome<Step> {
@@ -203,193 +186,134 @@ impl View {
             return Ok(nothing_selected().into());
         };
         while out.len() < PIECE_OCTETS {
-            if asked.current.is_none() && !asked.begin_next(picture, self.enabled, out, now)? {
-                return Ok(asked.ending().into());
+            let current = match fetching.current.take() {
+                Some(current) => current,
+                None => match fetching.next_prepared(picture, now)? {
+                    Some(prepared) => (prepared, Responder::default()),
+                    None => {
+                        fetching.keep_made(picture)?;
+                        return Ok(fetching.ending().into());
+                    }
+                },
+            };
+            if let Err(error) = fetching.say(current, picture, self.enabled, out, now) {
+                self.cut_off = Some(error);
+                return Ok(Ending::no("UNAVAILABLE", "A message cannot be read").into());
             }
-            asked.say_on(picture, out)?;
         }
-        Ok(Step::Runs(Work::Fetch(asked)))
+        Ok(Step::Runs(Work::Fetch(fetching)))
     }
 }
 
 impl Fetching {
     fn ending(&self) -> Ending {
-        let ending = match (self.some_are_gone && !self.by_uid, self.some_are_said) {
-            (true, true) => Ending::ok_with("EXPUNGEISSUED".to_owned(), "Some of the messages are no more"),
-            (true, false) => Ending::no("EXPUNGEISSUED", "The messages are no more"),
-            (false, _) => Ending::ok("Fetched"),
+        let ending = match (self.failure, self.some_are_gone && !self.by_uid) {
+            (Some(Failure::UnknownEncoding), _) => {
+                Ending::no("UNKNOWN-CTE", "A part has an encoding that nobody knows")
+            }
+            (Some(Failure::Unreadable), _) => {
+                Ending::no("UNAVAILABLE", "A message could not be read, try again later")
+            }
+            (None, true) if self.some_are_said => {
+                Ending::ok_with("EXPUNGEISSUED".to_owned(), "Some of the messages are no more")
+            }
+            (None, true) => Ending::no("EXPUNGEISSUED", "The messages are no more"),
+            (None, false) => Ending::ok("Fetched"),
         };
         ending.keeping_numbers(!self.by_uid)
     }
 
-    /// Says the head of the next message; false where there is none.
-    fn begin_next(
-        &mut self,
-        picture: &Picture,
-        enabled: pymta_imap::Enabled,
-        out: &mut Vec<u8>,
-        now: UnixMs,
-    ) -> Outcome<bool> {
-        while let Some(&at) = self.places.get(self.next) {
-            self.next += 1;
-            let uid = picture.rows()[at].uid;
-            let details = if self.needs_details() {
-                self.details_of(uid, picture, now)?
-            } else {
-                None
-            };
-            let file = match (self.needs_file(), details.is_some()) {
-                (true, true) => picture.mailbox.open_file(uid, now)?,
-                _ => None,
-            };
-            // What the picture has can be said of a message that is no more, the rest cannot.
-            if self.needs_details() && details.is_none() || self.needs_file() && file.is_none() {
-                self.some_are_gone = true;
-                continue;
-            }
-            self.some_are_said = true;
-            fetch_head(out, at, uid, enabled);
-            self.current = Some(Current {
-                at,
-                details,
-                file,
-                item: 0,
-                is_first: true,
-                stream: None,
-            });
-            return Ok(true);
-        }
-        Ok(false)
-    }
-
-    fn details_of(&mut self, uid: u32, picture: &Picture, now: UnixMs) -> Outcome<Option<Details>> {
-        if self.details.is_empty() {
-            let end = (self.next - 1 + BATCH).min(self.places.len());
-            let uids: Vec<u32> = self.places[self.next - 1..end]
-                .iter()
-                .map(|&at| picture.rows()[at].uid)
-                .collect();
-            self.details = picture.mailbox.details(&uids, now)?;
-            self.details.reverse();
-        }
-        Ok(self.details.pop_if(|details| details.uid == uid))
-    }
-
-    /// Says the next item, or more of it.
-    fn say_on(&mut self, picture: &Picture, out: &mut Vec<u8>) -> Outcome<()> {
-        let Some(current) = self.current.as_mut() else {
-            return Ok(());
-        };
-        if let (Some(stream), Some(file)) = (current.stream.as_mut(), current.file.as_mut()) {
-            if stream.say(file, out).map_err(trouble)? {
-                current.stream = None;
-            }
-            return Ok(());
-        }
-        let row = picture.rows()[current.at];
-        if !std::mem::take(&mut current.is_first) && current.item < self.items.len() {
-            out.push(b' ');
-        }
-        let Some(item) = self.items.get(current.item) else {
-            let says_flags = self.seen_uids.binary_search(&row.uid).is_ok();
-            if says_flags && !self.items.contains(&FetchItem::Flags) {
-                out.extend_from_slice(b" FLAGS ");
-                picture.say_flags_of(out, &row);
-            }
-            if says_flags && picture.condstore && !self.items.contains(&FetchItem::ModSeq) {
-                out.extend_from_slice(format!(" MODSEQ ({})", row.modseq).as_bytes());
-            }
-            out.extend_from_slice(b")\r\n");
-            self.current = None;
-            return Ok(());
-        };
-        current.item += 1;
-        match item {
-            FetchItem::Uid => out.extend_from_slice(format!("UID {}", row.uid).as_bytes()),
-            FetchItem::ModSeq => out.extend_from_slice(format!("MODSEQ ({})", row.modseq).as_bytes()),
-            FetchItem::Flags => {
-                out.extend_from_slice(b"FLAGS ");
-                picture.say_flags_of(out, &row);
-            }
-            item => {
-                if let Some(details) = &current.details {
-                    current.stream = say_details(item, details, out);
+    /// The next message that is there, as far as the index knows.
+    fn next_prepared(&mut self, picture: &Picture, now: UnixMs) -> Outcome<Option<Prepared>> {
+        loop {
+            if let Some(prepared) = self.prepared.pop() {
+                if self.need.details && prepared.details.is_none() {
+                    self.some_are_gone = true;
+                    continue;
                 }
+                return Ok(Some(prepared));
             }
+            if self.next == self.places.len() {
+                return Ok(None);
+            }
+            self.keep_made(picture)?;
+            self.prepare(picture, now)?;
         }
+    }
+
+    /// Looks up what is needed of the next messages.
+    fn prepare(&mut self, picture: &Picture, now: UnixMs) -> Outcome<()> {
+        let end = (self.next + BATCH).min(self.places.len());
+        let places = &self.places[self.next..end];
+        let uids: Vec<u32> = places.iter().map(|&at| picture.rows()[at].uid).collect();
+        let mut details = Vec::new();
+        if self.need.details {
+            details = picture.mailbox.details(&uids, now)?;
+        }
+        let mut records = Vec::new();
+        if self.need.record {
+            records = picture.mailbox.records(&uids)?;
+        }
+        let mut details = details.into_iter().peekable();
+        let mut records = records.into_iter();
+        for (&at, uid) in places.iter().zip(uids) {
+            self.prepared.push(Prepared {
+                at,
+                details: details.next_if(|details| details.uid == uid),
+                record: records.next().flatten(),
+            });
+        }
+        self.prepared.reverse();
+        self.next = end;
         Ok(())
     }
-}
 
-fn say_details(item: &FetchItem, details: &Details, out: &mut Vec<u8>) -> Option<Stream> {
-    match item {
-        FetchItem::InternalDate => {
-            out.extend_from_slice(b"INTERNALDATE ");
-            write::date_time(out, details.internal_date_s);
-        }
-        FetchItem::SaveDate => {
-            out.extend_from_slice(b"SAVEDATE ");
-            write::date_time(out, details.saved_date_s);
-        }
-        FetchItem::Size => out.extend_from_slice(format!("RFC822.SIZE {}", details.octets).as_bytes()),
-        FetchItem::EmailId => out.extend_from_slice(format!("EMAILID (M{})", details.email_id).as_bytes()),
-        FetchItem::ThreadId => match details.thread_id {
-            Some(id) => out.extend_from_slice(format!("THREADID (T{id})").as_bytes()),
-            None => out.extend_from_slice(b"THREADID NIL"),
-        },
-        FetchItem::Section(section) => return Some(say_section(section, details.octets, out)),
-        _ => {}
+    fn keep_made(&mut self, picture: &Picture) -> Outcome<()> {
+        let made = std::mem::take(&mut self.made);
+        picture.mailbox.put_records(&made)
     }
-    None
-}
 
-fn say_section(section: &Section, octets: u64, out: &mut Vec<u8>) -> Stream {
-    let name = if section.form == SectionForm::Rfc822 {
-        "RFC822"
-    } else {
-        "BODY[]"
-    };
-    out.extend_from_slice(name.as_bytes());
-    let (skip, left) = match section.partial {
-        None => (0, octets),
-        Some((offset, wanted)) => {
-            out.extend_from_slice(format!("<{offset}>").as_bytes());
-            let skip = offset.min(octets);
-            (skip, wanted.min(octets - skip))
+    /// Says the message, or a piece of it.
+    fn say(
+        &mut self,
+        (prepared, mut responder): (Prepared, Responder),
+        picture: &Picture,
+        enabled: Enabled,
+        out: &mut Vec<u8>,
+        now: UnixMs,
+    ) -> io::Result<()> {
+        let message: &Message = &picture.rows()[prepared.at];
+        let becomes_seen = self.seen_uids.binary_search(&message.uid).is_ok();
+        let items = if becomes_seen {
+            &self.items_with_flags
+        } else {
+            &self.items
+        };
+        let given = Given {
+            number: u32::try_from(prepared.at + 1).unwrap_or(u32::MAX),
+            message,
+            keywords: &picture.keywords,
+            details: prepared.details.as_ref(),
+            record: prepared.record.as_deref(),
+        };
+        let mut open = || -> io::Result<Option<Box<dyn Octets>>> {
+            let opened = picture.mailbox.open_file(message.uid, now);
+            let file = opened.map_err(io::Error::other)?;
+            Ok(file.map(|file| Box::new(file) as Box<dyn Octets>))
+        };
+        let room = PIECE_OCTETS.saturating_sub(out.len());
+        let said = responder.go_on(items, &given, enabled, &mut open, out, room);
+        if let Some(record) = responder.take_made() {
+            self.made.push((message.uid, None, record));
         }
-    };
-    out.push(b' ');
-    write::literal_head(out, left);
-    Stream {
-        wire: ToWire::default(),
-        skip,
-        left,
-    }
-}
-
-impl Stream {
-    /// More of it; true where that was all.
-    fn say(&mut self, file: &mut File, out: &mut Vec<u8>) -> io::Result<bool> {
-        let (mut piece, mut wire) = (vec![0; READ_OCTETS], Vec::new());
-        let read = file.read(&mut piece)?;
-        self.wire.push(&piece[..read], &mut wire);
-        if read == 0 && self.left > 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        match said {
+            Ok(true) => self.some_are_said = true,
+            Ok(false) => self.current = Some((prepared, responder)),
+            Err(FetchError::Gone) => self.some_are_gone = true,
+            Err(FetchError::UnknownEncoding) => self.failure = Some(Failure::UnknownEncoding),
+            Err(FetchError::CutOff(error)) => return Err(error),
+            Err(_) => self.failure = Some(Failure::Unreadable),
         }
-        let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(wire.len());
-        self.skip -= skipped as u64;
-        let said = usize::try_from(self.left)
-            .unwrap_or(usize::MAX)
-            .min(wire.len() - skipped);
-        self.left -= said as u64;
-        out.extend_from_slice(&wire[skipped..skipped + said]);
-        Ok(self.left == 0)
-    }
-}
-
-fn trouble(error: io::Error) -> IndexError {
-    IndexError::Io {
-        doing: "read a message",
-        error,
+        Ok(())
     }
 }

@@ -9,10 +9,12 @@ mod ending;
 mod envelope;
 pub mod fetch;
 mod fetching;
-mod later;
 mod list;
+#[cfg(test)]
+mod mailbox_tests;
 mod mailboxes;
 mod messages;
+mod metadata;
 mod picture;
 mod preview;
 mod quota;

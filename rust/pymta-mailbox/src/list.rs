@@ -54,6 +54,9 @@ impl View {
             if list.return_my_rights {
                 self.say_my_rights(out, &info.name);
             }
+            if let Some(entries) = &list.return_metadata {
+                self.say_metadata(out, &info.name, entries, now)?;
+            }
             if let Some(items) = &list.return_status {
                 // One that cannot be counted does not spoil the list (RFC 5819 §2).
                 let length = out.len();

@@ -8,7 +8,6 @@ use pymta_index::{IndexError, Mailbox, flag};
 use pymta_types::UnixMs;
 
 use crate::ending::Ending;
-use crate::later::Later;
 use crate::picture::{Picture, RowForm, line};
 use crate::view::{Outcome, View};
 
@@ -173,13 +172,10 @@ impl View {
         if special_use.len() > 1 {
             return Ok(Ending::no("USEATTR", "A mailbox has one use"));
         }
-        let mailbox = self
+        let id = self
             .account
             .create(name, special_use.first().map(String::as_str), now)?;
-        Ok(Ending::ok_with(
-            format!("MAILBOXID (F{})", mailbox.id()),
-            "Created",
-        ))
+        Ok(Ending::ok_with(format!("MAILBOXID (F{id})"), "Created"))
     }
 
     /// DELETE. Who has it selected is told that it is closed.
@@ -208,7 +204,11 @@ impl View {
 
     /// SUBSCRIBE and UNSUBSCRIBE; a name need not exist (RFC 9051 §6.3.7 allows either).
     pub(crate) fn subscribe(&mut self, name: &str, is_wanted: bool) -> Outcome<Ending> {
-        self.account.subscribe(name, is_wanted)?;
+        if is_wanted {
+            self.account.subscribe(name)?;
+        } else {
+            self.account.unsubscribe(name)?;
+        }
         Ok(Ending::ok("Done"))
     }
 }

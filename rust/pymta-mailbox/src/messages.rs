@@ -2,11 +2,10 @@
 
 use pymta_imap::command::{Flags, SequenceSet, StoreAction};
 use pymta_imap::write::{self, Status};
-use pymta_index::{IndexError, StoreMode, flag};
+use pymta_index::{CopyMode, IndexError, StoreMode, flag};
 use pymta_types::UnixMs;
 
 use crate::ending::Ending;
-use crate::later::Later;
 use crate::mailboxes::try_create;
 use crate::picture::{NoSuchNumber, Picture, RowForm};
 use crate::view::{Outcome, View};
@@ -219,19 +218,20 @@ impl View {
             Ok(goal) => goal,
             Err(error) => return try_create(error),
         };
-        let copied = match self.account.copy(&picture.mailbox, &goal, &uids, removes, now) {
+        let mode = if removes { CopyMode::Move } else { CopyMode::Copy };
+        let copied = match picture.mailbox.copy(&goal, &uids, mode, now) {
             Ok(copied) => copied,
             Err(IndexError::NoMailbox) => return try_create(IndexError::NoMailbox),
             Err(error) => return Err(error),
         };
         self.refresh(out, now);
-        if copied.is_empty() {
+        if copied.uids.is_empty() {
             return Ok(Ending::ok("No such messages"));
         }
-        let mut code = format!("COPYUID {} ", goal.status()?.uid_validity).into_bytes();
-        write::set(&mut code, copied.iter().map(|&(from, _)| from));
+        let mut code = format!("COPYUID {} ", copied.uid_validity).into_bytes();
+        write::set(&mut code, copied.uids.iter().map(|&(from, _)| from));
         code.push(b' ');
-        write::set(&mut code, copied.iter().map(|&(_, to)| to));
+        write::set(&mut code, copied.uids.iter().map(|&(_, to)| to));
         let code = String::from_utf8_lossy(&code).into_owned();
         if removes {
             // Before the messages go (RFC 6851 §4.3).

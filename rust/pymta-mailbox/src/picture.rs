@@ -9,7 +9,7 @@ use std::sync::Arc;
 use pymta_imap::Enabled;
 use pymta_imap::command::SequenceSet;
 use pymta_imap::write::{self, Status};
-use pymta_index::{Changes, IndexError, Mailbox, Message, flag};
+use pymta_index::{Changes, IndexError, Mailbox, Message};
 use pymta_types::UnixMs;
 
 use crate::ending::Tells;
@@ -257,37 +257,13 @@ impl Picture {
         }
         if form.with_flags {
             out.extend_from_slice(space.as_bytes());
-            out.extend_from_slice(b"FLAGS ");
-            self.say_flags_of(out, row);
+            crate::said::flags(row, &self.keywords, out);
             space = " ";
         }
         if form.with_modseq {
             out.extend_from_slice(format!("{space}MODSEQ ({})", row.modseq).as_bytes());
         }
         out.extend_from_slice(b")\r\n");
-    }
-
-    /// `(\Seen $Junk)`.
-    pub(crate) fn say_flags_of(&self, out: &mut Vec<u8>, row: &Message) {
-        let system = [
-            (flag::ANSWERED, "\\Answered"),
-            (flag::FLAGGED, "\\Flagged"),
-            (flag::DELETED, "\\Deleted"),
-            (flag::SEEN, "\\Seen"),
-            (flag::DRAFT, "\\Draft"),
-            (flag::FORWARDED, "$Forwarded"),
-        ];
-        let system = system
-            .iter()
-            .filter(|(bit, _)| row.flags & bit != 0)
-            .map(|(_, name)| *name);
-        let keywords = self
-            .keywords
-            .iter()
-            .enumerate()
-            .filter(|(bit, name)| row.keywords >> bit & 1 != 0 && !name.is_empty())
-            .map(|(_, name)| name.as_str());
-        write::words(out, system.chain(keywords));
     }
 
     /// Places of the rows that a set names, ascending, each once. UIDs that no message has are nobody's trouble.

@@ -1,9 +1,15 @@
 //! The messages of an APPEND or REPLACE on their way to the disk: all of them become messages, or none.
 
+use std::sync::Arc;
+
+use pymta_imap::write::{self, Status};
 use pymta_imap::{AskedAppend, AskedMessage};
+use pymta_index::{Added, IndexError, Mailbox};
+use pymta_maildir::Usage;
 use pymta_types::UnixMs;
 
 use crate::ending::Ending;
+use crate::messages::bits_of;
 use crate::view::{Outcome, View};
 
 /// Why an upload is not taken (any more).
@@ -15,20 +21,76 @@ pub struct Refusal {
     pub code: Option<&'static str>,
 }
 
+impl Refusal {
+    /// RFC 7889 §4.
+    const TOO_BIG: Self = Self::new("TOOBIG", "The message is too large");
+
+    const fn new(code: &'static str, text: &'static str) -> Self {
+        Self {
+            text,
+            code: Some(code),
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Upload {
     asked: AskedAppend,
+    now: UnixMs,
     refusal: Option<Refusal>,
+    /// None where it was refused.
+    messages: Option<pymta_index::Upload>,
+    /// Of the message that was begun last.
+    octets: u64,
+    octets_max: u64,
+    /// REPLACE: UID in the selected mailbox.
+    replaced_uid: Option<u32>,
 }
 
 impl Upload {
-    pub(crate) fn begin(_view: &View, asked: AskedAppend, _octets: Option<u64>, _now: UnixMs) -> Self {
-        let refusal = Some(Refusal {
-            text: "Not possible yet",
-            code: Some("CANNOT"),
-        });
-        Self { asked, refusal }
+    pub(crate) fn begin(view: &View, asked: AskedAppend, octets: Option<u64>, now: UnixMs) -> Self {
+        let octets_max = view.append_octets_max.unwrap_or(u64::MAX);
+        let mut upload = Self {
+            asked,
+            now,
+            refusal: None,
+            messages: None,
+            octets: 0,
+            octets_max,
+            replaced_uid: None,
+        };
+        match upload.prepare(view, octets) {
+            Ok(mailbox) => upload.messages = Some(mailbox.begin_append()),
+            Err(refusal) => upload.refusal = Some(refusal),
+        }
+        upload
+    }
+
+    /// Whether it may begin, before a literal is asked for.
+    fn prepare(&mut self, view: &View, octets: Option<u64>) -> Result<Arc<Mailbox>, Refusal> {
+        let mailbox = view
+            .mailbox(&self.asked.mailbox, self.now)
+            .map_err(|error| refusal_of(&error))?;
+        if octets.is_some_and(|octets| octets > self.octets_max) {
+            return Err(Refusal::TOO_BIG);
+        }
+        if let Some(replaces) = self.asked.replaces {
+            let picture = view.selected.as_ref().filter(|picture| !picture.is_read_only);
+            let set = pymta_imap::command::SequenceSet::Ranges(vec![(replaces.number, replaces.number)]);
+            let places = picture.and_then(|picture| picture.resolve(&set, replaces.by_uid).ok());
+            let (Some(picture), Some(&[at])) = (picture, places.as_deref()) else {
+                return Err(Refusal::new("CANNOT", "There is no such message to replace"));
+            };
+            self.replaced_uid = Some(picture.rows()[at].uid);
+        }
+        let more = Usage {
+            octets: octets.unwrap_or(0),
+            messages: 1,
+        };
+        let admitted = mailbox.admits(more, self.now);
+        admitted.map_err(|error| refusal_of(&error))?;
+        Ok(mailbox)
     }
 
     /// Why it is not taken.
@@ -37,15 +99,81 @@ impl Upload {
     }
 
     /// The next message begins.
-    pub fn message(&mut self, _asked: AskedMessage) {}
+    pub fn message(&mut self, asked: AskedMessage) {
+        self.octets = 0;
+        if asked.octets.is_some_and(|octets| octets > self.octets_max) {
+            self.refuse(Refusal::TOO_BIG);
+        }
+        let (flags, keywords) = bits_of(&asked.flags);
+        let added = Added {
+            flags,
+            keywords,
+            internal_date_s: asked.internal_date_s,
+        };
+        let now = self.now;
+        self.with(|messages| messages.begin(added, now));
+    }
 
     /// It goes on.
-    pub fn write(&mut self, _octets: &[u8]) {}
+    pub fn write(&mut self, octets: &[u8]) {
+        self.octets = self.octets.saturating_add(octets.len() as u64);
+        if self.octets > self.octets_max {
+            self.refuse(Refusal::TOO_BIG);
+        }
+        self.with(|messages| messages.write(octets));
+    }
 
-    /// It goes on with what is there already (RFC 4469).
-    pub fn url(&mut self, _view: &mut View, _url: &str) {}
+    /// It goes on with what is there already (RFC 4469), which is not announced yet.
+    pub fn url(&mut self, _view: &mut View, _url: &str) {
+        self.refuse(Refusal::new("BADURL", "URLs are not taken"));
+    }
 
-    pub(crate) fn end(self, _view: &mut View, _out: &mut Vec<u8>, _now: UnixMs) -> (String, Outcome<Ending>) {
-        (self.asked.tag, Ok(Ending::cannot()))
+    fn with(&mut self, act: impl FnOnce(&mut pymta_index::Upload) -> Outcome<()>) {
+        if let Some(Err(error)) = self.messages.as_mut().map(act) {
+            self.refuse(refusal_of(&error));
+        }
+    }
+
+    /// What is there of it goes at once.
+    fn refuse(&mut self, refusal: Refusal) {
+        self.refusal.get_or_insert(refusal);
+        self.messages = None;
+    }
+
+    /// Its tag, and how it ends.
+    pub(crate) fn end(self, view: &mut View, out: &mut Vec<u8>, now: UnixMs) -> (String, Outcome<Ending>) {
+        let replaced = self.replaced_uid;
+        let outcome = match self.messages {
+            None => Ok(Ending::no("CANNOT", "Nothing was added")),
+            Some(messages) => messages.commit(now).and_then(|appended| {
+                let mut code = format!("APPENDUID {} ", appended.uid_validity).into_bytes();
+                write::set(&mut code, appended.uids.iter().copied());
+                let code = String::from_utf8_lossy(&code).into_owned();
+                let Some(uid) = replaced else {
+                    return Ok(Ending::ok_with(code, "Added"));
+                };
+                // The new one first: between the two, the message is there twice rather than not at all (RFC 8508 §3.5).
+                write::untagged(out, Status::Ok, Some(&code), "Replaced");
+                if let Some(picture) = view.selected.as_ref() {
+                    picture.mailbox.expunge(&[uid], now)?;
+                }
+                Ok(Ending::ok("Replaced"))
+            }),
+        };
+        let outcome = match outcome {
+            Err(IndexError::NoMailbox) => crate::mailboxes::try_create(IndexError::NoMailbox),
+            outcome => outcome,
+        };
+        (self.asked.tag, outcome)
+    }
+}
+
+fn refusal_of(error: &IndexError) -> Refusal {
+    match error {
+        IndexError::NoMailbox => Refusal::new("TRYCREATE", "No such mailbox; CREATE may help"),
+        IndexError::OverQuota { .. } => Refusal::new("OVERQUOTA", "No room: over quota"),
+        IndexError::TooMany(_) | IndexError::TooManyKeywords => Refusal::new("LIMIT", "Too many of these"),
+        IndexError::Busy => Refusal::new("INUSE", "Another session works on it, try again later"),
+        _ => Refusal::new("UNAVAILABLE", "The disk says no, try again later"),
     }
 }

@@ -1,6 +1,7 @@
 //! What one session sees of an account: commands in, responses out. This file knows which command goes where, and how
 //! each ends; what is done for it is in the others.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use pymta_types::UnixMs;
 
 use crate::accounts::Reader;
 use crate::ending::{Ending, Tells};
-use crate::fetching::Fetching;
+use crate::fetching::{AskedFetch, Fetching};
 use crate::picture::{Picture, line};
 use crate::upload::Upload;
 
@@ -27,6 +28,8 @@ pub struct View {
     pub(crate) enabled: Enabled,
     pub(crate) selected: Option<Picture>,
     running: Option<Running>,
+    /// A literal that cannot be said to its end.
+    pub(crate) cut_off: Option<io::Error>,
 }
 
 /// A command that is not over yet.
@@ -70,6 +73,7 @@ impl View {
             enabled: Enabled::default(),
             selected: None,
             running: None,
+            cut_off: None,
         }
     }
 
@@ -134,6 +138,12 @@ impl View {
         out
     }
 
+    /// Why what was said last must be the last: a message could not be read in the middle of it, and only the end of the
+    /// connection can tell the client.
+    pub fn take_cut_off(&mut self) -> Option<io::Error> {
+        self.cut_off.take()
+    }
+
     /// Whether a mailbox is selected.
     pub fn is_selected(&self) -> bool {
         self.selected.is_some()
@@ -195,8 +205,15 @@ impl View {
                 vanished,
                 partial,
             } => {
-                let asked = Fetching::new(items, by_uid, changed_since, partial);
-                self.fetch(asked, &set, vanished, out, now)?
+                let asked = AskedFetch {
+                    set,
+                    items,
+                    by_uid,
+                    changed_since,
+                    vanished,
+                    partial,
+                };
+                self.fetch(asked, out, now)?
             }
             Command::Store {
                 set,
@@ -222,6 +239,15 @@ impl View {
             Command::GetQuota(root) => self.get_quota(&root, out, now)?.into(),
             Command::GetQuotaRoot(mailbox) => self.get_quota_root(&mailbox, out, now)?.into(),
             Command::SetQuota(_) => Ending::no("NOPERM", "The operator sets quotas").into(),
+            Command::GetMetadata {
+                mailbox,
+                entries,
+                octets_max,
+                depth,
+            } => self
+                .get_metadata(&mailbox, &entries, octets_max, depth, out, now)?
+                .into(),
+            Command::SetMetadata { mailbox, entries } => self.set_metadata(&mailbox, &entries)?.into(),
             Command::MyRights(mailbox) => self.my_rights(&mailbox, out, now)?.into(),
             Command::GetAcl(mailbox) => self.get_acl(&mailbox, out, now)?.into(),
             _ => Ending::cannot().into(),

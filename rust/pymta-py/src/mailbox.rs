@@ -70,9 +70,16 @@ impl PyImapView {
         &self,
         py: Python<'py>,
         call: impl FnOnce(&mut View) -> Vec<u8> + Send,
-    ) -> Bound<'py, PyBytes> {
-        let octets = py.detach(|| locked(&self.0).as_mut().map(call).unwrap_or_default());
-        PyBytes::new(py, &octets)
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let octets = py.detach(|| {
+            let mut slot = locked(&self.0);
+            let Some(view) = slot.as_mut() else {
+                return Ok(Vec::new());
+            };
+            let octets = call(view);
+            view.take_cut_off().map_or(Ok(octets), Err)
+        })?;
+        Ok(PyBytes::new(py, &octets))
     }
 }
 
@@ -83,12 +90,12 @@ impl PyImapView {
         py: Python<'py>,
         command: &Bound<'py, PyImapCommand>,
         now_ms: u64,
-    ) -> Bound<'py, PyBytes> {
+    ) -> PyResult<Bound<'py, PyBytes>> {
         let asked = command.get().0.clone();
         self.said(py, |view| view.run(asked, UnixMs(now_ms)))
     }
 
-    fn go_on<'py>(&self, py: Python<'py>, now_ms: u64) -> Bound<'py, PyBytes> {
+    fn go_on<'py>(&self, py: Python<'py>, now_ms: u64) -> PyResult<Bound<'py, PyBytes>> {
         self.said(py, |view| view.go_on(UnixMs(now_ms)))
     }
 
@@ -97,7 +104,7 @@ impl PyImapView {
         py.detach(|| locked(&self.0).as_ref().is_some_and(View::is_running))
     }
 
-    fn poll<'py>(&self, py: Python<'py>, now_ms: u64) -> Bound<'py, PyBytes> {
+    fn poll<'py>(&self, py: Python<'py>, now_ms: u64) -> PyResult<Bound<'py, PyBytes>> {
         self.said(py, |view| view.poll(UnixMs(now_ms)))
     }
 

@@ -22,10 +22,16 @@ mod folders;
 mod mailbox;
 mod metadata;
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod race_tests;
+#[cfg(test)]
 mod sandbox;
 mod scan;
 mod schema;
 mod size;
+#[cfg(test)]
+mod speed_tests;
 mod store;
 #[cfg(test)]
 mod store_tests;

@@ -104,3 +104,39 @@ pub(crate) fn migrate(connection: &mut Connection) -> Result<(), IndexError> {
 fn format(connection: &Connection) -> Result<i64, IndexError> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_column_is_explained_and_a_newer_format_is_not_touched() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        let page = include_str!("../../../docs/index-format.md");
+        let mut query = connection
+            .prepare(
+                "SELECT t.name, c.name FROM pragma_table_list t JOIN pragma_table_info(t.name) c
+                WHERE t.name NOT LIKE 'sqlite%'",
+            )
+            .unwrap();
+        let columns: Vec<(String, String)> = query
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap();
+        assert!(columns.len() > 40);
+        for (table, column) in columns {
+            let section = page.split(&format!("### {table}\n")).nth(1).expect(&table);
+            let section = section.split("\n#").next().unwrap();
+            assert!(section.contains(&column), "{table}.{column}");
+        }
+        drop(query);
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(
+            migrate(&mut connection),
+            Err(IndexError::TooNew { found: 99, .. })
+        ));
+    }
+}

@@ -4,6 +4,7 @@
 //! responses, in pieces, so that neither a large mailbox nor a large message is ever held as a whole.
 
 mod accounts;
+mod casemap;
 mod content;
 mod ending;
 mod envelope;
@@ -24,7 +25,9 @@ mod rights;
 mod said;
 #[cfg(test)]
 mod sandbox;
+pub mod search;
 mod section;
+mod source;
 mod structure;
 mod upload;
 mod vanished;
@@ -36,5 +39,6 @@ pub use accounts::{Accounts, Reader};
 pub use content::Octets;
 pub use pymta_index::IndexError;
 pub use pymta_maildir::{Host, MailboxPath, Quota};
+pub use source::{SearchError, Source};
 pub use upload::{Refusal, Upload};
 pub use view::View;

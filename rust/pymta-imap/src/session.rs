@@ -337,8 +337,18 @@ impl Session {
         self.out.len() >= OUTPUT_OCTETS_MAX
     }
 
-    /// Octets that arrived and are not read yet, and of the command that is being read.
+    /// Octets that arrived and are not read, because a decision or room for output is waited for: who feeds the session
+    /// holds back while they are many. Else 0, since what is kept then is bounded and needs more to go on.
     pub fn buffered_octets(&self) -> usize {
+        if self.waits.is_some() || self.is_output_full() {
+            self.input.rest().len()
+        } else {
+            0
+        }
+    }
+
+    /// All that is kept of what arrived.
+    pub fn held_octets(&self) -> usize {
         self.input.rest().len() + self.frame.len()
     }
 

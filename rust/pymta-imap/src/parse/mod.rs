@@ -267,3 +267,5 @@ fn enable(cursor: &mut Cursor<'_>) -> Parsed<Line> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_more;

@@ -1,0 +1,299 @@
+//! The grammar: searches, APPEND, the session's own commands, and what is refused because it is too much or not offered.
+
+use super::tests::{grammar, mailbox_command, parsed, ranges};
+use super::*;
+use crate::asked::Enabled;
+use crate::capability::Extensions;
+use crate::command::*;
+
+/// What is nested beyond measure is refused, and does not cost a stack (attacks 24; regression A6b 9).
+#[test]
+fn nesting_has_an_end() {
+    let deep = |count: usize| format!("SEARCH {}ALL{}", "(".repeat(count), ")".repeat(count));
+    assert!(parsed(&deep(30)).is_ok());
+    for count in [40, 1000, 60_000] {
+        assert_eq!(Err(Flaw::TooComplex), parsed(&deep(count)), "{count}");
+        assert_eq!(
+            Err(Flaw::TooComplex),
+            parsed(&format!("SEARCH {}ALL", "NOT ".repeat(count)))
+        );
+        assert_eq!(
+            Err(Flaw::TooComplex),
+            parsed(&format!("SEARCH {}", "OR ".repeat(count)))
+        );
+    }
+    assert_eq!(Err(Flaw::Syntax), parsed(&"(".repeat(60_000)));
+    assert_eq!(
+        Err(Flaw::TooComplex),
+        parsed(&format!("SEARCH {}ALL", "ALL ".repeat(2000)))
+    );
+    assert_eq!(
+        Err(Flaw::TooComplex),
+        parsed(&format!("FETCH 1{} FLAGS", ",1".repeat(11_000)))
+    );
+    assert_eq!(
+        Err(Flaw::TooComplex),
+        parsed(&format!("FETCH 1 ({}FLAGS)", "FLAGS ".repeat(300)))
+    );
+    assert_eq!(
+        Err(Flaw::TooComplex),
+        parsed(&format!("FETCH 1 BODY[{}1]", "1.".repeat(300)))
+    );
+    assert_eq!(
+        Err(Flaw::TooComplex),
+        parsed(&format!("STORE 1 FLAGS {}b", "a ".repeat(300)))
+    );
+}
+
+/// Regression A6b 6: what is not announced is not understood.
+#[test]
+fn what_is_not_offered_is_unknown() {
+    let bare = Grammar {
+        enabled: Enabled::default(),
+        extensions: Extensions::none(),
+    };
+    for line in [
+        "UNSELECT",
+        "NAMESPACE",
+        "MOVE 1 a",
+        "UID MOVE 1 a",
+        "UID EXPUNGE 1",
+        "SORT (DATE) UTF-8 ALL",
+        "THREAD REFERENCES UTF-8 ALL",
+        "GETQUOTA a",
+        "GETMETADATA a /b",
+        "MYRIGHTS a",
+        "NOTIFY NONE",
+        "REPLACE 1 a {1}",
+    ] {
+        let (_, found) = command(format!("a {line}").as_bytes(), bare, false);
+        assert_eq!(Err(Flaw::Unknown), found, "{line}");
+    }
+    for line in [
+        "FETCH 1 MODSEQ",
+        "FETCH 1 EMAILID",
+        "FETCH 1 PREVIEW",
+        "FETCH 1 BINARY[1]",
+        "FETCH 1 SAVEDATE",
+        "FETCH 1 FLAGS (CHANGEDSINCE 1)",
+        "SELECT a (CONDSTORE)",
+        "SELECT a (QRESYNC (1 2))",
+        "STORE 1 (UNCHANGEDSINCE 1) FLAGS ()",
+        "SEARCH RETURN () ALL",
+        "SEARCH OLDER 1",
+        "SEARCH MODSEQ 1",
+        "SEARCH $",
+        "STATUS a (SIZE)",
+        "STATUS a (HIGHESTMODSEQ)",
+        "LIST () \"\" *",
+        "CREATE a (USE (\\Sent))",
+    ] {
+        let (_, found) = command(format!("a {line}").as_bytes(), bare, false);
+        assert_eq!(Err(Flaw::Syntax), found, "{line}");
+    }
+}
+
+#[test]
+fn numbers_are_refused_where_only_uids_are_taken() {
+    let mut uids = grammar();
+    uids.enabled.uid_only = true;
+    let found = |line: &str| command(format!("a {line}").as_bytes(), uids, false).1;
+    assert_eq!(Err(Flaw::UidRequired), found("FETCH 1 FLAGS"));
+    assert!(found("UID FETCH 1 FLAGS").is_ok());
+}
+
+/// RFC 2971, RFC 5161, RFC 9051 §6.2.
+#[test]
+fn commands_of_the_session() {
+    assert_eq!(Ok(Line::Id), parsed("ID NIL"));
+    assert_eq!(Ok(Line::Id), parsed("ID (\"name\" \"x\" \"version\" NIL)"));
+    assert_eq!(Ok(Line::Id), parsed("ID ()"));
+    assert_eq!(
+        Ok(Line::Login {
+            account: "SMITH".to_owned(),
+            password: b"SES\"AME".to_vec(),
+        }),
+        parsed("LOGIN SMITH \"SES\\\"AME\"")
+    );
+    assert_eq!(
+        Ok(Line::Enable(vec![
+            "CONDSTORE".to_owned(),
+            "X-GOOD-IDEA".to_owned()
+        ])),
+        parsed("ENABLE CONDSTORE X-GOOD-IDEA")
+    );
+    assert_eq!(
+        Ok(Line::Authenticate {
+            mechanism: "PLAIN".to_owned(),
+            initial: Some(b"=".to_vec()),
+        }),
+        parsed("authenticate plain =")
+    );
+    for line in [
+        "ENABLE",
+        "LOGIN a",
+        "LOGIN a b c",
+        "ID",
+        "COMPRESS LZ4",
+        "CAPABILITY x",
+        "LOGIN a \"b",
+        "LOGIN \"a\\b\" c",
+    ] {
+        assert_eq!(Err(Flaw::Syntax), parsed(line), "{line}");
+    }
+    for octets in [&b""[..], b" NOOP", b"+ NOOP", b"(a NOOP", b"\xff NOOP"] {
+        assert_eq!((None, Err(Flaw::Tag)), command(octets, grammar(), false));
+    }
+}
+
+/// RFC 9051 §6.4.4, RFC 5032, RFC 5182, RFC 7162, RFC 9394.
+#[test]
+fn search_keys_make_a_tree() {
+    let search = |line: &str| match mailbox_command(line) {
+        Command::Search(search) => *search,
+        other => panic!("{other:?}"),
+    };
+    let seen = || SearchKey::Flag(SystemFlag::Seen);
+    let not = |key| SearchKey::Not(Box::new(key));
+    for (line, key) in [
+        ("ALL", SearchKey::All),
+        ("UNSEEN", not(seen())),
+        (
+            "1:3,*",
+            SearchKey::Sequence(ranges(&[(1, 3), (u32::MAX, u32::MAX)])),
+        ),
+        ("UID 7", SearchKey::Uid(ranges(&[(7, 7)]))),
+        ("$", SearchKey::Sequence(SequenceSet::Saved)),
+        ("NEW", SearchKey::And(vec![SearchKey::Recent, not(seen())])),
+        (
+            "OR SEEN (NOT SEEN ALL)",
+            SearchKey::Or(Box::new((
+                seen(),
+                SearchKey::And(vec![not(seen()), SearchKey::All]),
+            ))),
+        ),
+        (
+            "FROM \"Smith\"",
+            SearchKey::Header(b"FROM".to_vec(), "Smith".to_owned()),
+        ),
+        (
+            "HEADER X-Y \"\"",
+            SearchKey::Header(b"X-Y".to_vec(), String::new()),
+        ),
+        ("SINCE 1-Feb-1994", SearchKey::Internal(DateTest::Since, 8797)),
+        ("SENTBEFORE \"01-Jan-1970\"", SearchKey::Sent(DateTest::Before, 0)),
+        ("SAVEDON 2-Jan-1970", SearchKey::Saved(DateTest::On, 1)),
+        ("YOUNGER 259200", SearchKey::Younger(259_200)),
+        ("MODSEQ 620162338", SearchKey::ModSeq(620_162_338)),
+        (
+            "MODSEQ \"/flags/\\\\draft\" all 620162338",
+            SearchKey::ModSeq(620_162_338),
+        ),
+        ("LARGER 1024", SearchKey::Larger(1024)),
+        ("UNKEYWORD $Junk", not(SearchKey::Keyword("$Junk".to_owned()))),
+        (
+            "TEXT {6+}\r\n\u{434}\u{430}\u{442}",
+            SearchKey::Text("\u{434}\u{430}\u{442}".to_owned()),
+        ),
+    ] {
+        assert_eq!(key, search(&format!("SEARCH {line}")).key, "{line}");
+    }
+    let found = search("UID SEARCH RETURN (MIN COUNT SAVE) CHARSET utf-8 ALL");
+    let returns = found.returns.unwrap();
+    assert!(returns.min && returns.count && returns.save && !returns.all && !returns.max);
+    assert_eq!(Some("UTF-8"), found.charset.as_deref());
+    assert!(search("SEARCH RETURN () ALL").returns.unwrap().all);
+    let partial = search("UID SEARCH RETURN (PARTIAL 23500:24000) UNDELETED")
+        .returns
+        .unwrap()
+        .partial
+        .unwrap();
+    assert_eq!(
+        (23_500, 24_000, false),
+        (partial.first, partial.last, partial.from_end)
+    );
+    let sorted = search("UID SORT (SUBJECT REVERSE DATE) UTF-8 SINCE 1-Feb-1994");
+    let criterion = |reverse, by| SortCriterion { reverse, by };
+    assert_eq!(
+        SearchKind::Sort(vec![
+            criterion(false, SortBy::Subject),
+            criterion(true, SortBy::Date)
+        ]),
+        sorted.kind
+    );
+    let threaded = search("THREAD REFERENCES US-ASCII ALL");
+    assert_eq!(SearchKind::Thread(ThreadAlgorithm::References), threaded.kind);
+    assert_eq!(Err(Flaw::Charset), parsed("SEARCH CHARSET KOI8-R ALL"));
+    for line in [
+        "SEARCH",
+        "SEARCH X",
+        "SEARCH OR ALL",
+        "SEARCH ()",
+        "SEARCH (ALL",
+        "SEARCH ALL)",
+        "SEARCH ON 31-Feb-2000",
+        "SEARCH ON 1-Foo-2000",
+        "SEARCH SINCE 1-Jan-20",
+        "SEARCH LARGER x",
+        "SEARCH TEXT {1+}\r\n\u{7f}x",
+        "SEARCH RETURN (UPDATE) ALL",
+        "SEARCH UNALL",
+        "SEARCH RETURN (ALL PARTIAL 1:2) ALL",
+        "SORT () UTF-8 ALL",
+        "SEARCH HEADER a",
+        "SEARCH TEXT {2+}\r\na\0",
+    ] {
+        assert_eq!(Err(Flaw::Syntax), parsed(line), "{line:?}");
+    }
+}
+
+/// RFC 9051 §6.3.12, RFC 3502, RFC 8508, RFC 4469.
+#[test]
+fn append_comes_in_segments() {
+    use append::{Place, Step, segment};
+    let read = |octets: &str, place| segment(octets.as_bytes(), place, grammar(), octets.ends_with("\r\n"));
+    let first = read(
+        "A003 APPEND saved-messages (\\Seen) \"17-Jul-1996 02:44:25 -0700\" {326+}\r\n",
+        Place::Head,
+    )
+    .unwrap();
+    assert_eq!(Place::Between, first.place);
+    let [Step::Begin(begin), Step::Message(message)] = &first.steps.into_iter().collect::<Vec<_>>()[..]
+    else {
+        panic!();
+    };
+    assert_eq!(("A003", "saved-messages"), (&*begin.tag, &*begin.mailbox));
+    assert_eq!(
+        (true, Some(837_596_665), Some(326)),
+        (message.flags.seen, message.internal_date_s, message.octets)
+    );
+    assert_eq!(
+        [Step::End],
+        *read("", Place::Between).unwrap().steps.make_contiguous()
+    );
+    assert!(read(" {5}\r\n", Place::Between).is_ok() && read(") ~{5}\r\n", Place::Utf8).is_ok());
+    let replace = read("a UID REPLACE 2000 Drafts {312}\r\n", Place::Head).unwrap();
+    assert!(matches!(&replace.steps[0], Step::Begin(begin)
+        if begin.replaces == Some(crate::Replaces { number: 2000, by_uid: true })));
+    let catenate = read(
+        "A APPEND Drafts CATENATE (URL \"/Drafts;UIDVALIDITY=1/;uid=20\" TEXT {42}\r\n",
+        Place::Head,
+    )
+    .unwrap();
+    assert_eq!((3, Place::Catenate), (catenate.steps.len(), catenate.place));
+    assert_eq!(2, read(" URL x)", Place::Catenate).unwrap().steps.len());
+    assert_eq!(Err(Flaw::Incomplete), read("a APPEND {5}\r\n", Place::Head));
+    for (octets, place) in [
+        ("a APPEND x", Place::Head),
+        ("a APPEND x \"1-Jan-1970 00:00:00 +0000\"", Place::Head),
+        ("a APPEND x (\\Foo) {3}\r\n", Place::Head),
+        ("a APPEND x \"32-Jan-1970 00:00:00 +0000\" {3}\r\n", Place::Head),
+        ("a APPEND x y{3}\r\n", Place::Head),
+        ("a APPEND x CATENATE ()", Place::Head),
+        ("a APPEND x UTF8 (~{3}\r\n", Place::Head), // not enabled
+        (" x", Place::Between),
+        (" {3}\r\n", Place::Utf8),
+    ] {
+        assert_eq!(Err(Flaw::Syntax), read(octets, place), "{octets:?}");
+    }
+}

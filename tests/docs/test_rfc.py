@@ -23,7 +23,6 @@ ONLY_MENTIONED = {
     "2307": "how LDAP writes a stored password",
     "2554": "an old form of AUTH=",
     "3339": "instants in our own log",
-    "3501": "modified UTF-7, which folder names come in",
     "4513": "what a bind without a password means",
     "4515": "how a filter is written",
     "4516": "what an LDAP URL is",

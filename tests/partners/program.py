@@ -27,6 +27,31 @@ def find_program(name: str) -> str:
     return path
 
 
+def run_to_end(*command: str, folder: Path, limit_s: float = 60, **environment: str) -> str:
+    """Run a program to its good end, with *folder* for its home; what it said."""
+    done = subprocess.run(
+        [find_program(command[0]), *command[1:]],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=limit_s,
+        check=False,
+        cwd=folder,
+        env={"HOME": str(folder), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **environment},
+    )
+    said = done.stdout.decode("utf-8", "replace")
+    assert 0 == done.returncode, said
+    return said
+
+
+def secret_file(folder: Path, name: str, text: str) -> Path:
+    """A file for its owner only."""
+    file = folder / name
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o600)
+    return file
+
+
 class Program:
     """One running process; a context manager that ends it."""
 

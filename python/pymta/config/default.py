@@ -1,5 +1,5 @@
 """
-What `pymta serve` does without a file: a relay, both doors of submission and of POP3 on loopback, that hand everything which is
+What `pymta serve` does without a file: a relay, both doors of submission, of POP3 and of IMAP on loopback, that hand everything which is
 not for an account of our own to a sink, so that a newcomer sees a message go all the way. Ports as in the README; the
 certificate and the account are made at the first start (app/first_start.py).
 """
@@ -59,6 +59,22 @@ key_file = ".run/tls/key.pem"
 name = "pop3s"
 address = "127.0.0.1:2995"
 role = "pop3"
+tls = "implicit"
+certificate_file = ".run/tls/certificate.pem"
+key_file = ".run/tls/key.pem"
+
+[[listeners]]
+name = "imap"
+address = "127.0.0.1:2143"
+role = "imap"
+tls = "starttls"
+certificate_file = ".run/tls/certificate.pem"
+key_file = ".run/tls/key.pem"
+
+[[listeners]]
+name = "imaps"
+address = "127.0.0.1:2993"
+role = "imap"
 tls = "implicit"
 certificate_file = ".run/tls/certificate.pem"
 key_file = ".run/tls/key.pem"

@@ -2,7 +2,6 @@
 Programs that people fetch their mail with: curl, fetchmail, mpop, getmail.
 """
 
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
@@ -10,7 +9,8 @@ from typing import Literal
 import pytest
 
 from tests.e2e.pop3.conftest import ALICE, HOST, PASSWORD, Reading
-from tests.partners.program import find_program
+from tests.partners.program import run_to_end as run
+from tests.partners.program import secret_file as secret
 
 DOORS: tuple[Literal["starttls", "implicit"], ...] = ("starttls", "implicit")
 
@@ -18,31 +18,6 @@ DOORS: tuple[Literal["starttls", "implicit"], ...] = ("starttls", "implicit")
 def message(number: int) -> bytes:
     """One that is easily told from the others, with a dot where it hurts."""
     return b"From: a@example.net\nTo: alice@example.test\nSubject: n%d\n\n.\n..%d\n" % (number, number)
-
-
-def run(*command: str, folder: Path) -> str:
-    """Run a program to its good end; what it said."""
-    done = subprocess.run(
-        [find_program(command[0]), *command[1:]],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=30,
-        check=False,
-        cwd=folder,
-        env={"HOME": str(folder), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"},
-    )
-    assert 0 == done.returncode, done.stdout
-    return done.stdout
-
-
-def secret(folder: Path, name: str, text: str) -> Path:
-    """A file for its owner only."""
-    file = folder / name
-    file.write_text(text, encoding="utf-8")
-    file.chmod(0o600)
-    return file
 
 
 def filled(start_reading: Callable[..., Reading]) -> Reading:

@@ -1,0 +1,131 @@
+"""
+What strangers and accounts may try on this door (attacks.md, rows 3, 20, 24 and 26).
+"""
+
+import imaplib
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from tests.e2e.imap.conftest import ALICE, BOB, HOST, Reading, message, ok
+from tests.e2e.imap.test_idle import Line
+
+Start = Callable[..., Reading]
+
+GROWTH_OCTETS_MAX = 24 << 20
+"""Of the whole process, while 64 MiB are sent to it."""
+
+
+@pytest.fixture
+def reading(start_reading: Start) -> Reading:
+    """A server that nobody has done anything to."""
+    return start_reading()
+
+
+@pytest.mark.parametrize("octets", [4096 + 1, 1 << 20, 4_294_967_295, 9_223_372_036_854_775_807, 1 << 70])
+@pytest.mark.parametrize("sign", ["", "+"])
+@pytest.mark.parametrize("command", ["LOGIN", "AUTHENTICATE PLAIN", "NOOP", "ID"])
+def test_a_literal_before_login_is_refused_before_it_is_read(
+    reading: Reading, octets: int, sign: str, command: str
+) -> None:
+    with closing(Line(reading)) as client:
+        client.say(f"a {command} {{{octets}{sign}}}")
+        answer = client.line()
+        assert answer.startswith(("a BAD", "* BYE")), answer
+
+
+@pytest.mark.parametrize("opening", ["(", "NOT ", "OR ALL "])
+def test_nesting_is_bounded(reading: Reading, opening: str) -> None:
+    before = reading.server.memory_octets()
+    with closing(Line(reading)) as client:
+        for _ in range(8):
+            client.send((f"a SEARCH {opening * (1 << 14)}\r\n").encode())
+            answer = client.line()
+            if not answer or answer.startswith("* BYE"):
+                break
+            assert answer.startswith("a BAD"), answer
+    with reading.client() as imap:
+        ok(imap.select())
+        with pytest.raises(imaplib.IMAP4.error):
+            imap.search(None, f"{opening * 2000}ALL")
+    assert reading.server.memory_octets() - before < GROWTH_OCTETS_MAX
+
+
+def test_megabytes_without_a_line_end_cost_no_memory(reading: Reading) -> None:
+    before = reading.server.memory_octets()
+    for _ in range(8):
+        with closing(Line(reading)) as client:
+            try:
+                for _ in range(8):
+                    client.send(b"x" * (1 << 20))
+                client.line()
+            except OSError:
+                pass  # it does not hear us out
+    assert reading.server.memory_octets() - before < GROWTH_OCTETS_MAX
+    with reading.client() as imap:
+        ok(imap.select())
+
+
+def test_what_follows_starttls_in_its_segment_is_dropped(reading: Reading) -> None:
+    with socket.create_connection((HOST, reading.port("starttls")), timeout=20) as plain:
+        file = plain.makefile("rb")
+        assert file.readline().startswith(b"* OK")
+        plain.sendall(b"a STARTTLS\r\nb NOOP\r\n")
+        assert file.readline().startswith(b"a OK")
+        with reading.context().wrap_socket(plain, server_hostname=HOST) as secured:
+            secured.sendall(b"c NOOP\r\n")
+            assert secured.makefile("rb").readline().startswith(b"c OK")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../bob",
+        "../../../../etc",
+        "/etc/passwd",
+        "a/../../bob",
+        "..",
+        ".",
+        "a/./b",
+        "a//b",
+        "tmp/../../x",
+        "x" * 5000,
+        "&AC8-",
+        "&AAA-",
+        "INBOX/../../bob",
+    ],
+)
+def test_names_of_mailboxes_lead_nowhere_else(reading: Reading, name: str) -> None:
+    reading.put("0.a", message(0), account=BOB)
+    root = reading.accounts.mailboxes
+    with reading.client() as imap:
+        imap.create(f'"{name}"')
+        imap.select(f'"{name}"')
+        imap.append(f'"{name}"', None, None, b"Subject: x\r\n\r\nx\r\n")
+        imap.rename(f'"{name}"', '"here"')
+        imap.create("there")
+        imap.rename("there", f'"{name}"')
+        imap.delete(f'"{name}"')
+    bobs = reading.accounts.mailbox(BOB)
+    assert [message(0)] == reading.accounts.messages(BOB)
+    strangers = [
+        path
+        for path in root.rglob("*")
+        if not path.is_relative_to(reading.accounts.mailbox(ALICE)) and not path.is_relative_to(bobs)
+    ]
+    assert {bobs.parent} == set(strangers)
+
+
+def test_tls_is_asked_for_before_a_password(start_reading: Start) -> None:
+    reading = start_reading(auth={"in_the_clear": "never"})
+    with socket.create_connection((HOST, reading.port("starttls")), timeout=20) as plain:
+        file = plain.makefile("rb")
+        assert b"LOGINDISABLED" in file.readline()
+        plain.sendall(b"a LOGIN alice secret\r\n")
+        assert b"PRIVACYREQUIRED" in file.readline()
+        assert [] == reading.server.events("auth")
+        with pytest.raises(ssl.SSLError):
+            ssl.create_default_context().wrap_socket(plain, server_hostname=HOST)

@@ -975,6 +975,22 @@ class ImapSession:
     @property
     def violation_count(self) -> int: ...
 
+# ---- changes of files (inotify) ------------------------------------------------------------------------------------
+
+@final
+class Watches:
+    """Files and folders that are watched; OSError where the system has no more of them to give."""
+
+    def __new__(cls) -> Self: ...
+    @property
+    def fd(self) -> int:
+        """Readable when `read` has something."""
+    def add(self, path: str) -> int:
+        """The number of its watch: the same one for the same file or folder. OSError also where there is none."""
+    def remove(self, watch: int) -> None: ...
+    def read(self) -> tuple[list[int], list[int], bool]:
+        """Watches that saw something, those that are gone, and whether some changes were lost. Never waits."""
+
 # ---- SMTP and LMTP, client side (pymta-smtp::client) ---------------------------------------------------------------
 
 @final

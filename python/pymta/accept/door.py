@@ -75,7 +75,7 @@ class Door:
         self.now_ms = now_ms
         self._tls = tls
         self.challenges = challenges
-        assert settings.role != "pop3", "that door is in access/pop3"
+        assert settings.role not in ("pop3", "imap"), "those doors are in access"
         self.listener = Listener(settings.name, settings.role, str(settings.address))
         self._sids = sids
         self._sid_prefix = sid_prefix

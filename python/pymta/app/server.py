@@ -22,13 +22,12 @@ from pymta.accept.door import Door
 from pymta.accept.intake import Intake
 from pymta.accept.listener import Listener
 from pymta.accept.submission import Submission
-from pymta.access.door import House
-from pymta.access.maildrops import Maildrops
-from pymta.access.pop3.door import Pop3Door
+from pymta.access.door import House, ReadingDoor
 from pymta.app.certificates import certificates_of
 from pymta.app.directory import DirectoryDomains, open_directory, open_login_secret, open_lookup, open_srs
 from pymta.app.leftover import ByRound, LeftOver
 from pymta.app.local import LocalDeliveries
+from pymta.app.readers import ROLES, Readers
 from pymta.app.together import SharedGuard, SharedRates, Tell
 from pymta.app.told import CERTIFICATES_CHANGED
 from pymta.auth.guard import Guard
@@ -122,6 +121,7 @@ class Server:
         self._sids = itertools.count(1)
         # Sessions of different runs must not share a name in the log.
         self._sid_prefix = secrets.token_hex(3)
+        self._board = board
         self._admission = Admission(board)
         self._tls: dict[str, ServerTls] = {}
         self.listeners: list[Listener] = []
@@ -253,7 +253,9 @@ class Server:
             log=self.log,
             now_ms=self.clock.now_ms,
         )
-        self._maildrops = Maildrops(self.local.maildir.store, self.clock.now_ms)
+        self._readers = Readers(
+            settings, self.local.maildir.store, log=self.log, now_ms=self.clock.now_ms, board=self._board
+        )
         self.manager = self._manager(self.spool)
         self.sites.use_local(self.local.site)
         self.sites.use_tasks(self.local.task_site)
@@ -291,15 +293,10 @@ class Server:
 
     def _door(
         self, listener: ListenerSettings, settings: Settings, directory: Directory, logins: Logins
-    ) -> Door | Pop3Door:
-        if listener.role == "pop3":
-            return Pop3Door(
-                listener,
-                settings.limits_of(listener),
-                settings.pop3,
-                self._house(logins),
-                maildrops=self._maildrops,
-                tls=self._tls_of(listener, settings),
+    ) -> Door | ReadingDoor:
+        if listener.role in ROLES:
+            return self._readers.door(
+                listener, settings, self._house(logins), self._tls_of(listener, settings)
             )
         return Door(
             listener,
@@ -536,7 +533,7 @@ class Server:
         for part in left_over:
             await part.close()
         await self.resolver.aclose()
-        self._maildrops.close()
+        self._readers.close()
         self._loop.remove_reader(self.local.maildir.wake_fd)
         self.local.close()
         await self.verifier.aclose()

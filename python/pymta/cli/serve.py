@@ -87,7 +87,7 @@ def banner(loaded: Loaded, listeners: Sequence[tuple[str, str]], first: FirstAcc
     settings = loaded.settings
     lines = [f"pymta as {settings.server.hostname}, data in {settings.server.data_folder}"]
     lines += [f"configuration: {', '.join(map(str, loaded.files)) or 'none, the embedded default'}", ""]
-    named = {"lmtp": "LMTP", "pop3": "POP3"}
+    named = {"lmtp": "LMTP", "pop3": "POP3", "imap": "IMAP"}
     lines += [f"  {named.get(role, f'SMTP {role}'):<20}{address}" for role, address in listeners]
     if settings.http.enabled:
         lines.append(f"  {'HTTP':<20}http://{settings.http.address}/  (metrics, health)")

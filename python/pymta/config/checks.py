@@ -86,7 +86,7 @@ def _listeners(settings: Settings) -> Iterator[Problem]:
         if listener.role == "lmtp" and listener.address.port == 25:
             yield Problem((*here, "address"), "expected another port than 25 for LMTP (RFC 2033 §5)")
         if (
-            listener.role in ("submission", "pop3")
+            listener.role in ("submission", "pop3", "imap")
             and listener.tls == "none"
             and settings.auth.in_the_clear == "never"
         ):

@@ -58,6 +58,10 @@ class Connect(msgspec.Struct, tag="connect", tag_field="verb", kw_only=True, omi
     """Messages that a reader fetched whole."""
     deleted: int = 0
     """Messages that a reader removed."""
+    appended: int = 0
+    """Times that a reader put messages into a mailbox."""
+    sent_octets: int = 0
+    """What a reader was told of mailboxes."""
     violations: int = 0
     """Breaches of grammar and order."""
     commands: int = 0

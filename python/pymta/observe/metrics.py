@@ -155,6 +155,11 @@ class Metrics:
     messages_retrieved: int = _counter("Messages that readers fetched whole.")
     messages_deleted: int = _counter("Messages that readers removed.")
     maildrops_refused: Counts = _counts("Inboxes that could not be opened for a reader.", label="cause")
+    imap_commands: Counts = _counts("Commands of IMAP about mailboxes.", label="name")
+    imap_command_s: Histogram = _histogram("From such a command to the end of its answer.", SECONDS)
+    imap_idle: int = _gauge("Sessions that wait for mail with IDLE.")
+    imap_notices: int = _counter("Times that one of those was told of changes.")
+    appends: int = _counter("APPENDs and REPLACEs that were carried out.")
 
     # ---- policy ------------------------------------------------------------------------------------------------------
     hook_failures: Counts = _counts("Hooks that raised or took too long.", label="hook")

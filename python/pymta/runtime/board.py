@@ -53,6 +53,12 @@ class Board:
         numbers[mine + at] += change
         return sum(numbers[row] for row in self._rows), sum(numbers[row + at] for row in self._rows)
 
+    def add_apart(self, key: str, change: int) -> int:
+        """The same for what is not one of those that all keys together count; the sum of all processes."""
+        at = _bucket(key)
+        self._numbers[self._mine + at] += change
+        return sum(self._numbers[row + at] for row in self._rows)
+
     def clear(self, row: int) -> None:
         """Take back what a process counted that has died."""
         begin = row * _NUMBERS

@@ -18,6 +18,7 @@ mod pop3;
 mod server;
 mod spool;
 mod types;
+mod watch;
 
 /// The module `pymta._core`.
 #[pymodule]
@@ -33,6 +34,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     maildrop::register(m)?;
     pop3::register(m)?;
     imap::register(m)?;
+    watch::register(m)?;
     imap_session::register(m)?;
     Ok(())
 }

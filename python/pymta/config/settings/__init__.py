@@ -20,6 +20,7 @@ from pymta.config.settings.dns import DnsSettings
 from pymta.config.settings.domains import DomainsSettings
 from pymta.config.settings.host import HostSettings
 from pymta.config.settings.http import HttpSettings
+from pymta.config.settings.imap import ImapDoorSettings
 from pymta.config.settings.ldap import LdapSettings
 from pymta.config.settings.limits import LimitsSettings
 from pymta.config.settings.listener import ListenerSettings, default_listeners
@@ -111,6 +112,9 @@ class Settings(Section, frozen=True, kw_only=True):
     ] = SubmissionSettings()
     pop3: Annotated[Pop3DoorSettings, Option("Reading mail by POP3.", reader="access.pop3.door")] = (
         Pop3DoorSettings()
+    )
+    imap: Annotated[ImapDoorSettings, Option("Reading mail by IMAP.", reader="access.imap.door")] = (
+        ImapDoorSettings()
     )
     policy: Annotated[PolicySettings, Option("The operator's Python.", reader="policy.script")] = (
         PolicySettings()

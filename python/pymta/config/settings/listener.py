@@ -31,13 +31,13 @@ class ListenerSettings(Section, frozen=True, kw_only=True):
         Option("The IP address and port to listen on.", reader="accept.listener", example='"127.0.0.1:2525"'),
     ]
     role: Annotated[
-        Literal["relay", "submission", "lmtp", "pop3"],
+        Literal["relay", "submission", "lmtp", "pop3", "imap"],
         Option(
             'What it is for. "relay" takes mail from other servers for domains of ours and `domains.relay_domains`, and from '
             '`trusted_networks` for anywhere. "submission" takes mail from accounts that have logged in, for anywhere; with '
             'tls = "implicit" it is what RFC 8314 calls submissions. "lmtp" is for another server of yours that '
             'delivers into this one; its recipients are checked as those of "relay". "pop3" lets accounts read their mail (RFC 1939; ports 110, and 995 with '
-            'tls = "implicit").',
+            'tls = "implicit"). "imap" lets them read and keep it on the server (RFC 9051; ports 143, and 993 with tls = "implicit").',
             reader="accept.listener",
             rfc="5321 §2.3.10, 6409, 2033",
         ),

@@ -84,7 +84,7 @@ class Reading:
             imap = imaplib.IMAP4(HOST, self.port(tls), timeout=20)
             imap.starttls(self.context())
         try:
-            imap.login(account, f'"{password}"' if " " in password else password)
+            imap.login(account, password)
             yield imap
         finally:
             with suppress(OSError, imaplib.IMAP4.error):

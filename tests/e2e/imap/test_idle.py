@@ -72,7 +72,7 @@ def test_a_delivery_is_told_at_once(start_reading: Start) -> None:
     took_s = []
     with idling(reading) as client, smtplib.SMTP("127.0.0.1", reading.server.port, timeout=20) as smtp:
         for number in range(1, DELIVERIES + 1):
-            smtp.sendmail("a@example.net", [ALICE], message(number))
+            smtp.sendmail("a@example.net", [ALICE], message(number).replace(b"\n", b"\r\n"))
             began_s = time.perf_counter()
             assert f"* {number} EXISTS" in client.until("* ")[-1]
             took_s.append(time.perf_counter() - began_s)

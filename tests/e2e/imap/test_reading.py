@@ -19,11 +19,10 @@ def test_mail_is_read_and_marked(start_reading: Start, tls: str) -> None:
         reading.put(f"{number}.a", message(number))
     with reading.client(tls=tls) as imap:
         assert [b"3"] == ok(imap.select("INBOX"))
-        assert [b"1 2 3"] == ok(imap.search(None, "ALL"))
         _, content = ok(imap.fetch("2", "(BODY.PEEK[])"))[0]
         assert message(1).replace(b"\n", b"\r\n") == content
         assert b"\\Flagged" in ok(imap.store("2", "+FLAGS", "(\\Flagged)"))[0]
-        assert [b"2"] == ok(imap.search(None, "FLAGGED"))
+        assert b"\\Flagged" in ok(imap.fetch("2", "(FLAGS)"))[0]
     assert any("F" in file.name.partition(":2,")[2] for file in reading.accounts.mailbox(ALICE).glob("cur/*"))
     reading.server.wait_event("connect", listener="imaps" if tls == "implicit" else "imap", end="quit")
 
@@ -41,7 +40,7 @@ def test_authenticate(start_reading: Start, mechanism: str) -> None:
     imap = imaplib.IMAP4_SSL(HOST, reading.port(), ssl_context=reading.context(), timeout=20)
     ok(imap.authenticate(mechanism, lambda _: f"\0{ALICE}\0{PASSWORD}".encode()))
     ok(imap.select())
-    ok(imap.logout())
+    assert "BYE" == imap.logout()[0]
 
 
 def test_nobody_logs_in_in_the_clear(start_reading: Start) -> None:
@@ -49,7 +48,7 @@ def test_nobody_logs_in_in_the_clear(start_reading: Start) -> None:
     imap = imaplib.IMAP4(HOST, reading.port("starttls"), timeout=20)
     assert "LOGINDISABLED" in imap.capabilities
     with pytest.raises(imaplib.IMAP4.error, match=r"PRIVACYREQUIRED|LOGIN"):
-        imap.login(ALICE, f'"{PASSWORD}"')
+        imap.login(ALICE, PASSWORD)
     imap.logout()
 
 

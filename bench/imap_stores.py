@@ -151,16 +151,16 @@ def pymta(folder: Path, maildir: Path) -> Iterator[Store]:
 @contextmanager
 def dovecot(folder: Path, maildir: Path) -> Iterator[Store]:
     """Its master and what it starts; as it comes, on the same file system."""
-    port, user = free_port(), pwd.getpwnam("nobody")  # root it reads for nobody
+    port, nobody = free_port(), pwd.getpwnam("nobody")  # root it reads for nobody
     for name in ("run", "state", "home"):
         (folder / name).mkdir()
     folder.chmod(0o755)
     shutil.move(maildir, folder / "mail")
     for path in (folder / "home", folder / "mail", *(folder / "mail").rglob("*")):
-        os.chown(path, user.pw_uid, user.pw_gid)
+        os.chown(path, nobody.pw_uid, nobody.pw_gid)
     config = folder / "dovecot.conf"
     config.write_text(
-        DOVECOT.format(folder=folder, port=port, user=user.pw_uid, group=user.pw_gid, password=PASSWORD),
+        DOVECOT.format(folder=folder, port=port, user=nobody.pw_uid, group=nobody.pw_gid, password=PASSWORD),
         encoding="utf-8",
     )
     server = subprocess.Popen(

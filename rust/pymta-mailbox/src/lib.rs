@@ -5,6 +5,8 @@
 
 mod accounts;
 mod casemap;
+#[cfg(test)]
+mod condstore_tests;
 mod content;
 mod ending;
 mod envelope;
@@ -26,6 +28,9 @@ mod said;
 #[cfg(test)]
 mod sandbox;
 pub mod search;
+#[cfg(test)]
+mod search_tests;
+mod searching;
 mod section;
 mod source;
 mod structure;

@@ -14,6 +14,7 @@ use crate::accounts::Reader;
 use crate::ending::{Ending, Tells};
 use crate::fetching::{AskedFetch, Fetching};
 use crate::picture::{Picture, line};
+use crate::searching::Searching;
 use crate::upload::Upload;
 
 /// A piece of a response has about so many octets.
@@ -44,6 +45,8 @@ struct Running {
 pub(crate) enum Work {
     /// FETCH.
     Fetch(Box<Fetching>),
+    /// SEARCH, SORT, THREAD.
+    Search(Box<Searching>),
 }
 
 /// What a command, or a piece of it, came to.
@@ -89,7 +92,7 @@ impl View {
             picture.tell_arrivals(&mut out, asked.enabled);
         }
         let Tagged { tag, by_uid, command } = asked.tagged;
-        let step = self.obey(command, by_uid, &mut out, now);
+        let step = self.obey(command, by_uid, &tag, &mut out, now);
         self.take_step(step, tag, &mut out);
         out
     }
@@ -100,6 +103,7 @@ impl View {
         if let Some(Running { tag, work }) = self.running.take() {
             let step = match work {
                 Work::Fetch(fetching) => self.fetch_on(fetching, &mut out, now),
+                Work::Search(searching) => self.search_on(searching, &mut out, now),
             };
             self.take_step(step, tag, &mut out);
         }
@@ -167,7 +171,14 @@ impl View {
         }
     }
 
-    fn obey(&mut self, command: Command, by_uid: bool, out: &mut Vec<u8>, now: UnixMs) -> Outcome<Step> {
+    fn obey(
+        &mut self,
+        command: Command,
+        by_uid: bool,
+        tag: &str,
+        out: &mut Vec<u8>,
+        now: UnixMs,
+    ) -> Outcome<Step> {
         Ok(match command {
             Command::Noop | Command::Check => Ending::ok("Done").into(),
             Command::Select {
@@ -236,6 +247,7 @@ impl View {
                 mailbox,
                 removes,
             } => self.copy(&set, by_uid, &mailbox, removes, out, now)?.into(),
+            Command::Search(search) => self.search(*search, by_uid, tag, out, now)?,
             Command::GetQuota(root) => self.get_quota(&root, out, now)?.into(),
             Command::GetQuotaRoot(mailbox) => self.get_quota_root(&mailbox, out, now)?.into(),
             Command::SetQuota(_) => Ending::no("NOPERM", "The operator sets quotas").into(),

@@ -165,4 +165,4 @@ fn look_into(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -5,12 +5,12 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use pymta_maildir::{Disk, Files, FolderName, MessageName, note_change, open_for_delivery};
 use pymta_types::UnixMs;
 use rusqlite::{OptionalExtension, Transaction};
 use rustix::fs::AtFlags;
-use std::sync::Arc;
 
 use crate::copy::CopyMode;
 use crate::folders::{INBOX, canonical, forget, insert, object_id, on_disk};

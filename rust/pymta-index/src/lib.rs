@@ -13,12 +13,16 @@ mod append_tests;
 mod arrange;
 #[cfg(test)]
 mod arrange_tests;
+mod check;
 mod copy;
 #[cfg(test)]
 mod copy_tests;
 mod email_id;
 mod error;
 mod folders;
+mod import;
+#[cfg(test)]
+mod import_tests;
 mod mailbox;
 mod metadata;
 #[cfg(test)]
@@ -36,13 +40,16 @@ mod store;
 #[cfg(test)]
 mod store_tests;
 mod types;
+mod uidlist;
 mod vanish;
 
 pub use account::{Account, Options};
 pub use append::Upload;
+pub use check::{MailboxReport, Report};
 pub use copy::CopyMode;
 pub use error::IndexError;
 pub use folders::INBOX;
+pub use import::{MakeRecords, Progress};
 pub use mailbox::Mailbox;
 pub use types::{
     Added, Appended, Changes, Copied, Details, MailboxInfo, Message, ObjectId, Status, StoreMode, Stored,

@@ -257,8 +257,8 @@ impl World {
     /// The model becomes what is there; what was there is, but for messages that the step was to take away.
     fn accept_cut(&mut self, step: &Step) {
         let before: Vec<String> = self.model.iter().flatten().map(|m| m.0.clone()).collect();
-        for at in 0..2 {
-            let root = self.sandbox.folder.join(FOLDERS[at]);
+        for (at, folder) in FOLDERS.iter().enumerate() {
+            let root = self.sandbox.folder.join(folder);
             self.model[at].clear();
             for sub in ["new", "cur"] {
                 for name in list(&root.join(sub)) {
@@ -279,7 +279,7 @@ impl World {
 
     fn check(&mut self) {
         self.clock_s += 10; // what was recent is not any more
-        for at in 0..2 {
+        for (at, name) in NAMES.iter().enumerate() {
             let mailbox = self.mailbox(at);
             mailbox.reconcile(later(self.clock_s)).unwrap();
             let status = mailbox.status().unwrap();
@@ -296,8 +296,9 @@ impl World {
                 assert!(message.uid < status.uid_next && message.modseq <= status.highest_modseq);
             }
             let mut expected = self.model[at].clone();
-            (found.sort(), expected.sort());
-            assert_eq!(expected, found, "{}", NAMES[at]);
+            found.sort();
+            expected.sort();
+            assert_eq!(expected, found, "{name}");
             assert_eq!(messages.len(), status.messages as usize);
             let sizes: u64 = found.iter().map(|m| m.0.len() as u64 + 2).sum();
             assert_eq!(sizes, mailbox.octets(later(self.clock_s)).unwrap());

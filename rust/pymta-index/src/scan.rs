@@ -39,7 +39,7 @@ struct Found {
 }
 
 /// Files by the part of their names that stays.
-struct Listing {
+pub(crate) struct Listing {
     found: Vec<Found>,
     by_unique: HashMap<String, usize>,
     /// Others with a unique part that is known: of two files one is the message.
@@ -176,7 +176,7 @@ impl Mailbox {
         self.take_batch(transaction, fresh, now)
     }
 
-    fn list(&self, scope: Scope) -> Result<Listing, IndexError> {
+    pub(crate) fn list(&self, scope: Scope) -> Result<Listing, IndexError> {
         let mut found = Vec::new();
         for (folder, is_new) in [(&self.folder.cur, false), (&self.folder.new, true)] {
             if !is_new && scope != Scope::All {
@@ -261,24 +261,12 @@ impl Mailbox {
         let state = self.state(transaction)?;
         let (mut uid, modseq) = (state.uid_next, state.highest_modseq + 1);
         for place in fresh {
-            let at = self.subfolder(place.is_new);
-            let stat = match rustix::fs::statat(at, place.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
-                Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => stat,
-                Ok(_) | Err(Errno::NOENT) => continue, // no message; one that is gone again, or was renamed: next time
-                Err(error) => return Err(IndexError::io("look at a message")(error.into())),
+            let Some(arrival) = self.arrival(&place, now)? else {
+                continue; // gone again, or renamed: next time
             };
             if uid > UID_MAX {
                 return Err(IndexError::TooMany("messages"));
             }
-            let arrival = Arrival {
-                internal_date_s: stat.st_mtime,
-                saved_date_s: stat.st_ctime.min(milliseconds(now) / 1000),
-                octets: wire_octets(&place.rest),
-                email_id: email_id::of(&place.unique_name).0.to_be_bytes(),
-                thread_id: None,
-                flags: flag::of_name(&place.rest),
-                keywords: 0,
-            };
             if self.insert(transaction, uid, modseq, &place, &arrival)? {
                 uid += 1;
             }
@@ -287,6 +275,25 @@ impl Mailbox {
             self.advance(transaction, uid, modseq)?;
         }
         Ok(rest)
+    }
+
+    /// What a file says of its message; None where it is gone, or no regular file.
+    pub(crate) fn arrival(&self, place: &Place, now: UnixMs) -> Result<Option<Arrival>, IndexError> {
+        let at = self.subfolder(place.is_new);
+        let stat = match rustix::fs::statat(at, place.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => stat,
+            Ok(_) | Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(IndexError::io("look at a message")(error.into())),
+        };
+        Ok(Some(Arrival {
+            internal_date_s: stat.st_mtime,
+            saved_date_s: stat.st_ctime.min(milliseconds(now) / 1000),
+            octets: wire_octets(&place.rest),
+            email_id: email_id::of(&place.unique_name).0.to_be_bytes(),
+            thread_id: None,
+            flags: flag::of_name(&place.rest),
+            keywords: 0,
+        }))
     }
 
     /// A row for a new message; false where its file is known.
@@ -407,7 +414,7 @@ impl Listing {
     }
 
     /// The others, the oldest first.
-    fn rest(self) -> Vec<Place> {
+    pub(crate) fn rest(self) -> Vec<Place> {
         let mut rest: Vec<Place> = self
             .by_unique
             .values()

@@ -156,7 +156,7 @@ fn who_leaves_takes_everything_along() {
     let inbox = account.mailbox("INBOX", now()).unwrap().unwrap();
     let again = inbox.status().unwrap();
     assert_eq!(
-        (before.uid_validity, before.uid_next),
+        (uid_validity, before.uid_next),
         (again.uid_validity, again.uid_next)
     );
     let shape = |all: &[crate::Message]| {

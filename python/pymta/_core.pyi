@@ -969,7 +969,8 @@ class ImapSession:
     def output_full(self) -> bool:
         """`next_event` has more to do once the output is taken."""
     @property
-    def buffered_octets(self) -> int: ...
+    def buffered_octets(self) -> int:
+        """What arrived and cannot be read yet, because an answer or room for output is needed; else 0."""
     @property
     def command_count(self) -> int: ...
     @property

@@ -18,7 +18,8 @@ pub(crate) struct Upload {
     pub(crate) tag: String,
     /// The caller has an upload that is to be ended or dropped.
     pub(crate) was_accepted: bool,
-    place: Place,
+    /// The last segment's end, and whether it is REPLACE.
+    before: (Place, bool),
     /// What was read and not told yet.
     steps: VecDeque<Step>,
     /// Content that comes behind them.
@@ -30,12 +31,12 @@ pub(crate) struct Upload {
 impl Session {
     /// The frame is a segment, with the announcement of a literal at its end or without.
     pub(crate) fn obey_segment(&mut self, announced: Option<Announced>) {
-        let place = self.upload.as_ref().map_or(Place::Head, |upload| upload.place);
+        let before = self.upload.as_ref().map(|upload| upload.before);
         let tag = match &self.upload {
             Some(upload) => Some(upload.tag.clone()),
             None => crate::parse::head(&self.frame, self.grammar()).0,
         };
-        let segment = match append::segment(&self.frame, place, self.grammar(), announced.is_some()) {
+        let segment = match append::segment(&self.frame, before, self.grammar(), announced.is_some()) {
             Ok(segment) => segment,
             // A name, or a URL: it belongs to the segment.
             Err(Flaw::Incomplete) => {
@@ -69,7 +70,7 @@ impl Session {
         self.upload = Some(Upload {
             tag: tag.unwrap_or_default(),
             was_accepted,
-            place: segment.place,
+            before: (segment.place, segment.is_replace),
             steps: segment.steps,
             announced,
             octets,

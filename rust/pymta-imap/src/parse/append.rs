@@ -39,14 +39,24 @@ pub(crate) struct Segment {
     pub(crate) steps: VecDeque<Step>,
     /// Where the next one begins.
     pub(crate) place: Place,
+    /// It is one of REPLACE, which has one message.
+    pub(crate) is_replace: bool,
 }
 
 /// Reads a segment: a line with its CRLF and at its end the announcement of a literal where `is_open`, else without.
-pub(crate) fn segment(octets: &[u8], place: Place, grammar: Grammar, is_open: bool) -> Parsed<Segment> {
+///
+/// `before`: the segment before, None for the first.
+pub(crate) fn segment(
+    octets: &[u8],
+    before: Option<(Place, bool)>,
+    grammar: Grammar,
+    is_open: bool,
+) -> Parsed<Segment> {
+    let (place, is_replace) = before.unwrap_or((Place::Head, false));
     let mut reader = Reader {
         cursor: Cursor::new(octets, grammar, is_open),
         is_open,
-        is_replace: false,
+        is_replace,
         steps: VecDeque::new(),
     };
     let place = match place {
@@ -65,8 +75,11 @@ pub(crate) fn segment(octets: &[u8], place: Place, grammar: Grammar, is_open: bo
             reader.parts()?
         }
     };
-    let steps = reader.steps;
-    Ok(Segment { steps, place })
+    Ok(Segment {
+        steps: reader.steps,
+        place,
+        is_replace: reader.is_replace,
+    })
 }
 
 struct Reader<'a> {

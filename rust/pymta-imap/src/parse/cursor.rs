@@ -213,7 +213,9 @@ impl<'a> Cursor<'a> {
 
     fn literal_octets(&mut self) -> Parsed<&'a [u8]> {
         self.expect(b'{')?;
-        let count = usize::try_from(self.number64()?).map_err(|_| Flaw::Syntax)?;
+        let digits = self.take_while(|octet| octet.is_ascii_digit());
+        let digits = str::from_utf8(digits).ok().filter(|digits| !digits.is_empty());
+        let count = digits.ok_or(Flaw::Syntax)?.parse().unwrap_or(usize::MAX); // that many are not there
         self.take(b'+');
         self.expect(b'}')?;
         self.expect(b'\r')?;

@@ -251,7 +251,14 @@ fn search_keys_make_a_tree() {
 #[test]
 fn append_comes_in_segments() {
     use append::{Place, Step, segment};
-    let read = |octets: &str, place| segment(octets.as_bytes(), place, grammar(), octets.ends_with("\r\n"));
+    let read = |octets: &str, place| {
+        segment(
+            octets.as_bytes(),
+            Some((place, false)),
+            grammar(),
+            octets.ends_with("\r\n"),
+        )
+    };
     let first = read(
         "A003 APPEND saved-messages (\\Seen) \"17-Jul-1996 02:44:25 -0700\" {326+}\r\n",
         Place::Head,

@@ -30,6 +30,8 @@ const BESIDE: [&str; 2] = ["-wal", "-shm"];
 const BUSY_MS: u64 = 20_000;
 /// Prepared statements that are kept.
 const STATEMENTS_MAX: usize = 64;
+/// What the log may keep of the disk after something large.
+const LOG_OCTETS_KEPT: i64 = 4 << 20;
 /// Of a new name; deliveries of this process count from 1.
 const FIRST_NUMBER: u64 = 1 << 32;
 
@@ -254,6 +256,7 @@ fn connect(disk: &Disk, path: &Path) -> Result<(Connection, u64), IndexError> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update(None, "journal_size_limit", LOG_OCTETS_KEPT)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;

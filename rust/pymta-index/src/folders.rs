@@ -1,6 +1,7 @@
 //! The list of mailboxes: Maildir++ folders on disk, and what the index adds to them.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 
 use pymta_maildir::{Files, FolderName, folders_of, from_disk, open_subfolders, to_disk};
@@ -99,7 +100,7 @@ impl Account {
             self.find_folders(now)?;
             key = self.key_of(name)?;
         }
-        let Some((key, id)) = key else {
+        let Some((key, id, uid_validity)) = key else {
             return Ok(None);
         };
         Ok(Some(Arc::new(Mailbox {
@@ -107,15 +108,19 @@ impl Account {
             name: name.to_owned(),
             key,
             id,
+            uid_validity: AtomicU32::new(uid_validity),
             folder,
             status: Mutex::default(),
         })))
     }
 
-    pub(crate) fn key_of(&self, name: &str) -> Result<Option<(i64, ObjectId)>, IndexError> {
+    pub(crate) fn key_of(&self, name: &str) -> Result<Option<(i64, ObjectId, u32)>, IndexError> {
         self.read(|index| {
-            let mut query = index.prepare_cached("SELECT key, object_id FROM mailbox WHERE name = ?1")?;
-            let found = query.query_row([name], |row| Ok((row.get(0)?, object_id(row.get(1)?))));
+            let mut query =
+                index.prepare_cached("SELECT key, object_id, uid_validity FROM mailbox WHERE name = ?1")?;
+            let found = query.query_row([name], |row| {
+                Ok((row.get(0)?, object_id(row.get(1)?), row.get(2)?))
+            });
             Ok(found.optional()?)
         })
     }

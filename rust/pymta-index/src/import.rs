@@ -108,21 +108,6 @@ impl Account {
 }
 
 impl Mailbox {
-    /// Messages that have no record yet, ascending.
-    ///
-    /// # Errors
-    /// As of any look.
-    pub fn without_records(&self) -> Result<Vec<u32>, IndexError> {
-        self.account.read(|index| {
-            let mut query = index.prepare_cached(
-                "SELECT uid FROM message WHERE mailbox = ?1
-                AND NOT EXISTS (SELECT 1 FROM record WHERE record.mailbox = ?1 AND record.uid = message.uid) ORDER BY uid",
-            )?;
-            let rows = query.query_map([self.key], |row| row.get(0))?;
-            Ok(rows.collect::<Result<_, _>>()?)
-        })
-    }
-
     /// Takes over UIDs and UIDVALIDITY of another program; how many. Where this UIDVALIDITY is ours already, the list was
     /// taken in before and is old by now: what has UIDs keeps them.
     fn import_uids(&self, now: UnixMs) -> Result<u64, IndexError> {
@@ -158,6 +143,7 @@ impl Mailbox {
                 "UPDATE account SET uid_validity = max(uid_validity, ?1)",
                 [list.uid_validity],
             )?;
+            self.uid_validity.store(list.uid_validity, Ordering::Relaxed);
             let kept = self.take_listed(transaction, &list, now)?;
             self.take_keywords(transaction, &names)?;
             Ok(kept)

@@ -55,7 +55,11 @@ fn who_comes_from_dovecot_keeps_uids_flags_and_keywords() {
     let sandbox = of_dovecot();
     let account = sandbox.open();
     let inbox = account.mailbox("INBOX", now()).unwrap().unwrap();
+    inbox.reconcile(now()).unwrap();
     let progress = import(&account);
+    // Who has it selected must not take the new UIDs for the old ones.
+    assert!(matches!(inbox.messages(), Err(IndexError::NoMailbox)));
+    let inbox = account.mailbox("INBOX", now()).unwrap().unwrap();
     let counts = [
         &progress.mailboxes,
         &progress.messages,

@@ -23,12 +23,14 @@ mod folders;
 mod import;
 #[cfg(test)]
 mod import_tests;
+mod listing;
 mod mailbox;
 mod metadata;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod race_tests;
+mod records;
 #[cfg(test)]
 mod sandbox;
 mod scan;

@@ -1,6 +1,7 @@
 //! One mailbox: what the index says of it.
 
 use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pymta_maildir::{Disk, Files, OpenFolder};
@@ -21,6 +22,8 @@ pub struct Mailbox {
     pub(crate) name: String,
     pub(crate) key: i64,
     pub(crate) id: ObjectId,
+    /// With another one it is another mailbox to all who hold this one.
+    pub(crate) uid_validity: AtomicU32,
     pub(crate) folder: OpenFolder<Disk>,
     pub(crate) status: Mutex<Option<Status>>,
 }
@@ -73,7 +76,8 @@ impl Mailbox {
     /// As of any look.
     pub fn status(&self) -> Result<Status, IndexError> {
         self.account.read(|index| {
-            let state = self.state(index)?;
+            let index = index.unchecked_transaction()?;
+            let state = self.state(&index)?;
             let highest_modseq = unsigned(state.highest_modseq);
             let mut kept = self.status.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(status) = kept.filter(|status| {
@@ -239,46 +243,6 @@ impl Mailbox {
         })
     }
 
-    /// What was put for messages with `put_records`, in the order asked for.
-    ///
-    /// # Errors
-    /// As of any look.
-    pub fn records(&self, uids: &[u32]) -> Result<Vec<Option<Vec<u8>>>, IndexError> {
-        self.account.read(|index| {
-            let mut query =
-                index.prepare_cached("SELECT octets FROM record WHERE mailbox = ?1 AND uid = ?2")?;
-            let mut found = Vec::with_capacity(uids.len());
-            for &uid in uids {
-                found.push(query.query_row((self.key, uid), |row| row.get(0)).optional()?);
-            }
-            Ok(found)
-        })
-    }
-
-    /// Keeps something for messages, and in which thread they are; those that are gone are passed by.
-    ///
-    /// # Errors
-    /// As of any change.
-    pub fn put_records(&self, records: &[(u32, Option<ObjectId>, Vec<u8>)]) -> Result<(), IndexError> {
-        if records.is_empty() {
-            return Ok(());
-        }
-        self.account.write(|transaction| {
-            let mut thread = transaction.prepare_cached(
-                "UPDATE file SET thread_id = ifnull(?3, thread_id) WHERE mailbox = ?1 AND uid = ?2",
-            )?;
-            let mut record =
-                transaction.prepare_cached("INSERT OR REPLACE INTO record VALUES (?1, ?2, ?3)")?;
-            for (uid, thread_id, octets) in records {
-                let thread_id = thread_id.map(|id| id.0.to_be_bytes());
-                if thread.execute((self.key, uid, thread_id))? == 1 {
-                    record.execute((self.key, uid, octets))?;
-                }
-            }
-            Ok(())
-        })
-    }
-
     /// The files and folders whose changes mean that something may be new: `new`, `cur`, and the index's log.
     pub fn watch_paths(&self) -> Vec<std::path::PathBuf> {
         let mut paths = Vec::new();
@@ -314,7 +278,8 @@ impl Mailbox {
                 list_again_ms: row.get(6)?,
             })
         });
-        found.optional()?.ok_or(IndexError::NoMailbox)
+        let is_same = |state: &State| state.uid_validity == self.uid_validity.load(Ordering::Relaxed);
+        found.optional()?.filter(is_same).ok_or(IndexError::NoMailbox)
     }
 
     pub(crate) fn place(&self, index: &Connection, uid: u32) -> Result<Option<Place>, IndexError> {

@@ -261,6 +261,27 @@ fn a_damaged_index_is_set_aside_and_made_anew() {
 }
 
 #[test]
+fn damage_that_is_met_later_is_set_aside_as_well() {
+    use std::os::unix::fs::FileExt;
+    let sandbox = Sandbox::new();
+    for _ in 0..300 {
+        sandbox.deliver("a\n");
+    }
+    drop(sandbox.inbox());
+    let path = sandbox.folder.join("pymta.index");
+    let octets = fs::metadata(&path).unwrap().len();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    for at in (20 * 4096..octets).step_by(4096) {
+        file.write_all_at(&[0xff; 64], at).unwrap();
+    }
+    let inbox = sandbox.open().mailbox("INBOX", now()).unwrap().unwrap();
+    let met = inbox.rescan(now()).and_then(|()| inbox.account.repair(now()));
+    assert!(matches!(met, Err(IndexError::Damaged(_))), "{met:?}");
+    assert!(matches!(inbox.messages(), Err(IndexError::Replaced)));
+    assert_eq!(300, sandbox.inbox().messages().unwrap().len());
+}
+
+#[test]
 fn nobody_else_may_read_the_index() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = Sandbox::new();

@@ -1,0 +1,62 @@
+//! What the message's owner keeps of a parsed message; opaque here.
+
+use rusqlite::OptionalExtension;
+
+use crate::{IndexError, Mailbox, ObjectId};
+
+impl Mailbox {
+    /// What was put for messages with `put_records`, in the order asked for.
+    ///
+    /// # Errors
+    /// As of any look.
+    pub fn records(&self, uids: &[u32]) -> Result<Vec<Option<Vec<u8>>>, IndexError> {
+        self.account.read(|index| {
+            let mut query =
+                index.prepare_cached("SELECT octets FROM record WHERE mailbox = ?1 AND uid = ?2")?;
+            let mut found = Vec::with_capacity(uids.len());
+            for &uid in uids {
+                found.push(query.query_row((self.key, uid), |row| row.get(0)).optional()?);
+            }
+            Ok(found)
+        })
+    }
+
+    /// Keeps something for messages, and in which thread they are; those that are gone are passed by.
+    ///
+    /// # Errors
+    /// As of any change.
+    pub fn put_records(&self, records: &[(u32, Option<ObjectId>, Vec<u8>)]) -> Result<(), IndexError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.account.write(|transaction| {
+            let mut thread = transaction.prepare_cached(
+                "UPDATE file SET thread_id = ifnull(?3, thread_id) WHERE mailbox = ?1 AND uid = ?2",
+            )?;
+            let mut record =
+                transaction.prepare_cached("INSERT OR REPLACE INTO record VALUES (?1, ?2, ?3)")?;
+            for (uid, thread_id, octets) in records {
+                let thread_id = thread_id.map(|id| id.0.to_be_bytes());
+                if thread.execute((self.key, uid, thread_id))? == 1 {
+                    record.execute((self.key, uid, octets))?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Messages that have no record yet, ascending.
+    ///
+    /// # Errors
+    /// As of any look.
+    pub fn without_records(&self) -> Result<Vec<u32>, IndexError> {
+        self.account.read(|index| {
+            let mut query = index.prepare_cached(
+                "SELECT uid FROM message WHERE mailbox = ?1
+                AND NOT EXISTS (SELECT 1 FROM record WHERE record.mailbox = ?1 AND record.uid = message.uid) ORDER BY uid",
+            )?;
+            let rows = query.query_map([self.key], |row| row.get(0))?;
+            Ok(rows.collect::<Result<_, _>>()?)
+        })
+    }
+}

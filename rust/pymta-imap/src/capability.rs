@@ -31,8 +31,6 @@ pub enum Extension {
     Preview,
     Qresync,
     Quota,
-    QuotaMessage,
-    QuotaStorage,
     Replace,
     SaveDate,
     SearchRes,
@@ -50,7 +48,7 @@ pub enum Extension {
 }
 
 /// (extension, name as it is announced, whether it works: offered where nothing else is said)
-const TABLE: [(Extension, &str, bool); 40] = {
+const TABLE: [(Extension, &str, bool); 38] = {
     use Extension::*;
     [
         (Rev2, "IMAP4rev2", true),
@@ -77,8 +75,6 @@ const TABLE: [(Extension, &str, bool); 40] = {
         (Preview, "PREVIEW", true),
         (Qresync, "QRESYNC", true),
         (Quota, "QUOTA", true),
-        (QuotaMessage, "QUOTA=RES-MESSAGE", true),
-        (QuotaStorage, "QUOTA=RES-STORAGE", true),
         (Replace, "REPLACE", true),
         (SaveDate, "SAVEDATE", true),
         (SearchRes, "SEARCHRES", true),

@@ -2,7 +2,8 @@
 
 use pymta_imap::Enabled;
 use pymta_imap::command::{
-    Command, FetchItem, Partial, Search, SearchKey, SearchKind, SearchReturn, SequenceSet, SystemFlag,
+    Command, FetchItem, Partial, Search, SearchKey, SearchKind, SearchReturn, SequenceSet, SortBy,
+    SortCriterion, SystemFlag, ThreadAlgorithm,
 };
 
 use crate::sandbox::{Sandbox, add_flags, fetch, numbers, seen};
@@ -136,4 +137,56 @@ fn a_search_for_mod_sequences_says_them() {
     );
     let said = session.say(fetch(numbers(&[(2, 2)]), vec![FetchItem::ModSeq]));
     assert_eq!(format!("* 2 FETCH (MODSEQ ({modseq}))\r\na OK Fetched\r\n"), said);
+}
+
+fn subjects(sandbox: &Sandbox) {
+    for (subject, id, parent) in [("b", "1@x", ""), ("Re: a", "2@x", "<3@x>"), ("a", "3@x", "")] {
+        let reference = if parent.is_empty() {
+            String::new()
+        } else {
+            format!("References: {parent}\n")
+        };
+        let content = format!(
+            "Message-ID: <{id}>\n{reference}Subject: {subject}\nDate: Mon, 7 Feb 1994 21:52:2{} -0800\n\nx\n",
+            &id[..1]
+        );
+        sandbox.deliver(&content);
+    }
+}
+
+#[test]
+fn what_is_sorted_is_said_in_that_order() {
+    let sandbox = Sandbox::new();
+    subjects(&sandbox);
+    let mut session = sandbox.in_inbox();
+    let sort = |returns| {
+        Command::Search(Box::new(Search {
+            kind: SearchKind::Sort(vec![SortCriterion {
+                reverse: false,
+                by: SortBy::Subject,
+            }]),
+            returns,
+            charset: Some("UTF-8".to_owned()),
+            key: SearchKey::All,
+        }))
+    };
+    assert_eq!("* SORT 2 3 1\r\na OK Searched\r\n", session.say(sort(None)));
+    assert_eq!(
+        "* ESEARCH (TAG \"a\") UID MIN 2 MAX 1 COUNT 3 ALL 2:3,1\r\na OK Searched\r\n",
+        session.say_uid(sort(Some(all_returns())))
+    );
+}
+
+#[test]
+fn conversations_are_said_as_trees() {
+    let sandbox = Sandbox::new();
+    subjects(&sandbox);
+    let mut session = sandbox.in_inbox();
+    let thread = Command::Search(Box::new(Search {
+        kind: SearchKind::Thread(ThreadAlgorithm::References),
+        returns: None,
+        charset: Some("UTF-8".to_owned()),
+        key: SearchKey::All,
+    }));
+    assert_eq!("* THREAD (1)(3 2)\r\na OK Searched\r\n", session.say(thread));
 }

@@ -14,7 +14,9 @@ use crate::fetching::part_of;
 use crate::messages::nothing_selected;
 use crate::picture::{Picture, line};
 use crate::search::{Context, Program, Run};
+use crate::sort::Sorting;
 use crate::source::{SearchError, Source};
+use crate::thread::Threading;
 use crate::view::{Outcome, Step, View, Work};
 
 /// A slice looks at so many messages,
@@ -32,8 +34,32 @@ pub(crate) struct Searching {
     kind: SearchKind,
     returns: Option<SearchReturn>,
     says_modseq: bool,
-    run: Run,
+    stage: Stage,
     said_at: UnixMs,
+}
+
+/// What is done with the messages.
+#[derive(Debug)]
+enum Stage {
+    Finding(Run),
+    Sorting(Sorting),
+    Threading(Threading),
+}
+
+impl Stage {
+    /// Does a slice of it; true when it is over.
+    fn go_on(&mut self, picture: &Picture, now: UnixMs) -> Result<bool, SearchError> {
+        let mut shelf = Shelf {
+            mailbox: Arc::clone(&picture.mailbox),
+            now,
+        };
+        let rows = picture.rows();
+        match self {
+            Self::Finding(run) => run.go_on(rows, &mut shelf, SLICE_MESSAGES, SLICE_OCTETS),
+            Self::Sorting(sorting) => sorting.go_on(rows, &mut shelf, SLICE_MESSAGES),
+            Self::Threading(threading) => threading.go_on(rows, &mut shelf, SLICE_MESSAGES),
+        }
+    }
 }
 
 /// The selected mailbox, for whoever looks into many messages.
@@ -128,7 +154,7 @@ impl View {
             kind: search.kind,
             returns: search.returns,
             says_modseq,
-            run,
+            stage: Stage::Finding(run),
             said_at: now,
         });
         self.search_on(searching, out, now)
@@ -144,59 +170,86 @@ impl View {
         let Some(picture) = self.selected.as_mut() else {
             return Ok(nothing_selected().into());
         };
-        let mut shelf = Shelf {
-            mailbox: Arc::clone(&picture.mailbox),
-            now,
-        };
-        let is_over = searching
-            .run
-            .go_on(picture.rows(), &mut shelf, SLICE_MESSAGES, SLICE_OCTETS)
-            .map_err(trouble)?;
+        let is_over = searching.stage.go_on(picture, now).map_err(trouble)?;
         if !is_over {
             if now.0 >= searching.said_at.0 + PROGRESS_MS {
                 searching.said_at = now;
-                line(
-                    out,
-                    &format!(
-                        "* OK [INPROGRESS (\"{}\" NIL NIL)] Still searching",
-                        searching.tag
-                    ),
-                );
+                say_progress(out, &searching.tag);
             }
             return Ok(Step::Runs(Work::Search(searching)));
         }
-        let Searching {
-            tag,
-            by_uid,
-            kind,
-            returns,
-            says_modseq,
-            run,
-            ..
-        } = *searching;
-        let mut found = run.into_found();
-        found.retain(|&at| !picture.is_gone(picture.rows()[at].uid));
+        let by_uid = searching.by_uid;
+        let rev2 = self.enabled.rev2;
+        Ok(match searching.after(picture, rev2, out) {
+            Some(searching) => Step::Runs(Work::Search(searching)),
+            None => Ending::ok("Searched").keeping_numbers(!by_uid).into(),
+        })
+    }
+}
+
+fn say_progress(out: &mut Vec<u8>, tag: &str) {
+    let tag: String = tag
+        .chars()
+        .filter(|c| c.is_ascii_graphic() && !matches!(c, '"' | '\\'))
+        .collect();
+    line(
+        out,
+        &format!("* OK [INPROGRESS (\"{tag}\" NIL NIL)] Still searching"),
+    );
+}
+
+impl Searching {
+    /// A stage is over: what comes next, or None where the answer was said.
+    fn after(mut self: Box<Self>, picture: &mut Picture, rev2: bool, out: &mut Vec<u8>) -> Option<Box<Self>> {
         let answer = Answer {
-            tag: &tag,
-            by_uid,
-            says_modseq,
+            tag: &self.tag,
+            by_uid: self.by_uid,
+            says_modseq: self.says_modseq,
         };
-        match kind {
-            SearchKind::Search => {
-                let is_plain = returns.is_none() && !self.enabled.rev2;
-                if is_plain {
-                    answer.say_plain(out, "SEARCH", &found, picture);
-                } else {
-                    let all = SearchReturn {
-                        all: true,
-                        ..SearchReturn::default()
-                    };
-                    answer.say_extended(out, &returns.unwrap_or(all), &found, picture);
+        let returns = self.returns.as_ref();
+        let found = match self.stage {
+            Stage::Finding(run) => {
+                let mut found = run.into_found();
+                found.retain(|&at| !picture.is_gone(picture.rows()[at].uid));
+                match &mut self.kind {
+                    SearchKind::Search => found,
+                    SearchKind::Sort(criteria) => {
+                        self.stage = Stage::Sorting(Sorting::new(std::mem::take(criteria), found));
+                        return Some(self);
+                    }
+                    SearchKind::Thread(algorithm) => {
+                        self.stage = Stage::Threading(Threading::new(*algorithm, found));
+                        return Some(self);
+                    }
                 }
             }
-            _ => return Ok(Ending::cannot().keeping_numbers(!by_uid).into()),
+            Stage::Sorting(sorting) => {
+                let sorted = sorting.into_sorted();
+                match returns {
+                    None => answer.say_plain(out, "SORT", &sorted, picture),
+                    Some(returns) => answer.say_extended(out, returns, &sorted, picture),
+                }
+                return None;
+            }
+            Stage::Threading(threading) => {
+                out.extend_from_slice(b"* THREAD");
+                threading.write(&|at| answer.number(at, picture), out);
+                out.extend_from_slice(b"\r\n");
+                return None;
+            }
+        };
+        match returns {
+            None if !rev2 => answer.say_plain(out, "SEARCH", &found, picture),
+            None => {
+                let all = SearchReturn {
+                    all: true,
+                    ..SearchReturn::default()
+                };
+                answer.say_extended(out, &all, &found, picture);
+            }
+            Some(returns) => answer.say_extended(out, returns, &found, picture),
         }
-        Ok(Ending::ok("Searched").keeping_numbers(!by_uid).into())
+        None
     }
 }
 

@@ -37,7 +37,9 @@ class CertificateAuthority:
             replacing: Write it over these files, as a renewal does.
         """
         yesterday = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)
-        leaf = self._authority.issue_cert(*names, not_after=yesterday if expired else None)
+        leaf = self._authority.issue_cert(
+            *names, common_name=names[0], not_after=yesterday if expired else None
+        )
         self._issued_count += 1
         issued = replacing or Issued(
             self._folder / f"certificate-{self._issued_count}.pem",

@@ -89,6 +89,8 @@ class Reading:
         finally:
             with suppress(OSError, imaplib.IMAP4.error):
                 imap.logout()
+            with suppress(OSError):
+                imap.shutdown()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import imaplib
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 
@@ -33,6 +33,8 @@ def test_a_literal_before_login_is_refused_before_it_is_read(
 ) -> None:
     with closing(Line(reading)) as client:
         client.say(f"a {command} {{{octets}{sign}}}")
+        if sign and octets <= 1 << 20:
+            client.send(b"x" * octets + b"\r\n")  # it is skipped, and nothing of it is a command
         answer = client.line()
         assert answer.startswith(("a BAD", "* BYE")), answer
 
@@ -61,7 +63,8 @@ def test_megabytes_without_a_line_end_cost_no_memory(reading: Reading) -> None:
             try:
                 for _ in range(8):
                     client.send(b"x" * (1 << 20))
-                client.line()
+                client.send(b"\r\n")
+                assert client.line().startswith(("* BAD", "* BYE"))
             except OSError:
                 pass  # it does not hear us out
     assert reading.server.memory_octets() - before < GROWTH_OCTETS_MAX
@@ -102,13 +105,17 @@ def test_names_of_mailboxes_lead_nowhere_else(reading: Reading, name: str) -> No
     reading.put("0.a", message(0), account=BOB)
     root = reading.accounts.mailboxes
     with reading.client() as imap:
-        imap.create(f'"{name}"')
-        imap.select(f'"{name}"')
-        imap.append(f'"{name}"', None, None, b"Subject: x\r\n\r\nx\r\n")
-        imap.rename(f'"{name}"', '"here"')
-        imap.create("there")
-        imap.rename("there", f'"{name}"')
-        imap.delete(f'"{name}"')
+        ok(imap.create("there"))
+        for attempt in (
+            lambda: imap.create(f'"{name}"'),
+            lambda: imap.select(f'"{name}"'),
+            lambda: imap.append(f'"{name}"', None, None, b"Subject: x\r\n\r\nx\r\n"),
+            lambda: imap.rename(f'"{name}"', '"here"'),
+            lambda: imap.rename("there", f'"{name}"'),
+            lambda: imap.delete(f'"{name}"'),
+        ):
+            with suppress(imaplib.IMAP4.error):
+                attempt()
     bobs = reading.accounts.mailbox(BOB)
     assert [message(0)] == reading.accounts.messages(BOB)
     strangers = [

@@ -14,6 +14,7 @@ mod answer;
 mod asked;
 pub mod capability;
 pub mod command;
+mod compress;
 mod event;
 mod framing;
 pub mod limits;

@@ -5,6 +5,7 @@ use pymta_smtp::base64;
 use crate::asked::Asked;
 use crate::capability::Extension;
 use crate::command::{Command, Tagged};
+use crate::compress::Codec;
 use crate::event::{Event, Password};
 use crate::order;
 use crate::parse::{self, Line};
@@ -187,8 +188,21 @@ impl Session {
         self.say_ok(tag, "enabled");
     }
 
+    /// RFC 4978 §3. What arrived behind the command is compressed already.
     fn obey_compress(&mut self, tag: &str) {
-        self.violate(Some(tag), ViolationKind::UnknownCommand);
+        if !self.settings.offer.compress {
+            return self.violate(Some(tag), ViolationKind::UnknownCommand);
+        }
+        if self.codec.is_some() {
+            let code = Some("COMPRESSIONACTIVE");
+            return write::tagged(&mut self.out, tag, Status::No, code, "it is on already");
+        }
+        self.say_ok(tag, "DEFLATE from here on");
+        self.plain = std::mem::take(&mut self.out);
+        let mut codec = Codec::new();
+        codec.receive(self.input.rest());
+        self.input.clear();
+        self.codec = Some(Box::new(codec));
     }
 
     pub(crate) fn end_idle(&mut self, tag: String) {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use pymta_smtp::input::Input;
 
 use crate::asked::Enabled;
+use crate::compress::{Codec, Inflated};
 use crate::event::Event;
 use crate::framing::Tail;
 use crate::order::{self, State, Step};
@@ -123,6 +124,9 @@ pub struct Session {
     pub(crate) input: Input,
     pub(crate) events: VecDeque<Event>,
     pub(crate) out: Vec<u8>,
+    pub(crate) codec: Option<Box<Codec>>,
+    /// What goes before `out`, and as it is.
+    pub(crate) plain: Vec<u8>,
     /// Said as soon as the pending decision is answered; then the session ends.
     pub(crate) farewell: Option<String>,
 }
@@ -144,6 +148,8 @@ impl Session {
             input: Input::default(),
             events: VecDeque::new(),
             out: Vec::new(),
+            codec: None,
+            plain: Vec::new(),
             farewell: None,
         }
     }
@@ -159,7 +165,10 @@ impl Session {
                     self.note_injection();
                 }
             }
-            _ => self.input.push(chunk),
+            _ => match &mut self.codec {
+                None => self.input.push(chunk),
+                Some(codec) => codec.receive(chunk),
+            },
         }
     }
 
@@ -172,8 +181,23 @@ impl Session {
             if self.waits.is_some() || self.is_closing() || self.is_output_full() {
                 return None;
             }
-            if !self.go_on_uploading() && !self.read() {
+            if !self.go_on_uploading() && !self.read() && !self.inflate() {
                 return None;
+            }
+        }
+    }
+
+    /// Inflates a piece where more is needed; false where there is none.
+    fn inflate(&mut self) -> bool {
+        let Some(codec) = &mut self.codec else {
+            return false;
+        };
+        match codec.inflate(&mut self.input) {
+            Inflated::Some => true,
+            Inflated::Nothing => false,
+            Inflated::Bad => {
+                self.violate(None, ViolationKind::Compression);
+                true
             }
         }
     }
@@ -194,7 +218,7 @@ impl Session {
         Now {
             secure: self.secure,
             open: self.is_open(),
-            compressing: false,
+            compressing: self.is_compressing(),
         }
     }
 
@@ -299,17 +323,28 @@ impl Session {
 
     /// What is to be sent now.
     pub fn take_output(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.out)
+        let out = std::mem::take(&mut self.out);
+        match &mut self.codec {
+            None => out,
+            Some(codec) => {
+                let mut all = std::mem::take(&mut self.plain);
+                all.extend(codec.deflate(&out));
+                all
+            }
+        }
     }
 
     /// What the caller sends by itself, as it has to go; None: as it is. Only with `take_output` done before.
-    pub fn compress(&mut self, _octets: &[u8]) -> Option<Vec<u8>> {
-        None
+    pub fn compress(&mut self, octets: &[u8]) -> Option<Vec<u8>> {
+        let compressed = self.codec.as_mut()?.deflate(octets);
+        let mut all = std::mem::take(&mut self.plain);
+        all.extend(compressed);
+        Some(all)
     }
 
     /// Whether what is sent is compressed.
     pub fn is_compressing(&self) -> bool {
-        false
+        self.codec.is_some()
     }
 
     /// Nothing more is read; after `output` the connection ends.
@@ -341,7 +376,7 @@ impl Session {
     /// holds back while they are many. Else 0, since what is kept then is bounded and needs more to go on.
     pub fn buffered_octets(&self) -> usize {
         if self.waits.is_some() || self.is_output_full() {
-            self.input.rest().len()
+            self.arrived_octets()
         } else {
             0
         }
@@ -349,7 +384,11 @@ impl Session {
 
     /// All that is kept of what arrived.
     pub fn held_octets(&self) -> usize {
-        self.input.rest().len() + self.frame.len()
+        self.arrived_octets() + self.frame.len()
+    }
+
+    fn arrived_octets(&self) -> usize {
+        self.input.rest().len() + self.codec.as_ref().map_or(0, |codec| codec.held_octets())
     }
 
     /// Commands so far.

@@ -71,9 +71,6 @@ impl Settings {
                 .into_iter()
                 .for_each(&mut say);
             offer.extensions.names().for_each(&mut say);
-            if offer.extensions.has(Extension::Quota) {
-                say("QUOTA=RES-STORAGE QUOTA=RES-MESSAGE");
-            }
             if offer.extensions.has(Extension::Acl) {
                 say("RIGHTS=texk");
             }

@@ -152,6 +152,7 @@ def test_two_commands_make_an_account_that_sends_and_receives(running: Newcomer)
     """
     first = COMMANDS.index("make test") + 1
     add_domain, add_account, over_465, over_587, look = COMMANDS[first : first + 5]
+    readings = COMMANDS[first + 5 : first + 7]
     assert "example.org added" in running.run(add_domain)
     assert "alice@example.org added" in running.run(add_account, typed="correct horse\n")
     assert running.account is not None
@@ -162,6 +163,13 @@ def test_two_commands_make_an_account_that_sends_and_receives(running: Newcomer)
         stranger = command.replace("--auth-user ", "--h-X-Nobody ").replace("@example.test", "@far.example")
         assert "530 5.7.0 authentication required" in running.run(stranger, status=24)
     wait_until(lambda: running.run(f"{look} 2>/dev/null || true").strip(), "a message in Alice's Maildir")
+    for command in readings:
+        for port, free in running.ports.items():
+            command = command.replace(f":{port}/", f":{free}/")
+        command = command.replace(
+            "--user alice@example.org", "--silent --user 'alice@example.org:correct horse'"
+        )
+        assert "To: alice@example.org" in running.run(command)
 
 
 def test_load_with_its_defaults_is_taken_by_make_run(running: Newcomer) -> None:
@@ -198,7 +206,7 @@ def test_make_test_runs_the_tests_of_both_halves(newcomer: Newcomer) -> None:
 
 def test_the_other_commands_do_not_fail(newcomer: Newcomer) -> None:
     """With the README's own policy and configuration beside them."""
-    others = COMMANDS[COMMANDS.index("ls .run/mail/example.org/alice/new") + 1 :]
+    others = COMMANDS[COMMANDS.index("ls .run/mail/example.org/alice/new") + 3 :]
     assert len(others) >= 2
     said = [newcomer.run(command) for command in others]
 

@@ -14,6 +14,7 @@ ROWS = read_table()
 # Named in the code only to explain something: a history, a definition, a form of writing.
 ONLY_MENTIONED = {
     "733": "where user%host comes from",
+    "822": "what IMAP names whole messages after",
     "1034": "what a recursive server sends",
     "1047": "duplicates",
     "1428": "the name of an unknown charset",

@@ -34,6 +34,8 @@ mod searching;
 mod section;
 pub mod sort;
 mod source;
+#[cfg(test)]
+mod speed_tests;
 mod structure;
 pub mod thread;
 mod upload;

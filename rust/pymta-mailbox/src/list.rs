@@ -10,9 +10,6 @@ use pymta_types::UnixMs;
 use crate::ending::Ending;
 use crate::view::{Outcome, View};
 
-/// Above this much work a pattern is not tried on a name: octets of one times octets of the other.
-const MATCH_STEPS_MAX: usize = 1 << 20;
-
 impl View {
     /// LIST.
     pub(crate) fn list(&mut self, list: &List, out: &mut Vec<u8>, now: UnixMs) -> Outcome<Ending> {
@@ -23,14 +20,14 @@ impl View {
         }
         let mailboxes = self.account.mailboxes(now)?;
         let tree = Tree::of(&mailboxes);
-        let patterns: Vec<String> = list
+        let patterns: Vec<Pattern> = list
             .patterns
             .iter()
-            .map(|pattern| format!("{}{pattern}", list.reference))
+            .map(|pattern| Pattern::new(&format!("{}{pattern}", list.reference)))
             .collect();
         let says_subscribed = list.return_subscribed || list.select_subscribed;
         for info in &mailboxes {
-            if !patterns.iter().any(|pattern| matches(pattern, &info.name)) {
+            if !patterns.iter().any(|pattern| pattern.matches(&info.name)) {
                 continue;
             }
             let is_selected = tree.is_wanted(info, list);
@@ -76,15 +73,16 @@ impl View {
         out: &mut Vec<u8>,
         now: UnixMs,
     ) -> Outcome<Ending> {
-        let pattern = format!("{reference}{pattern}");
+        let has_percent = pattern.contains('%');
+        let pattern = Pattern::new(&format!("{reference}{pattern}"));
         let mailboxes = self.account.mailboxes(now)?;
         let tree = Tree::of(&mailboxes);
-        for info in mailboxes.iter().filter(|info| matches(&pattern, &info.name)) {
+        for info in mailboxes.iter().filter(|info| pattern.matches(&info.name)) {
             let attributes = if info.subscribed {
                 let mut attributes = tree.attributes(info, false);
                 attributes.retain(|attribute| attribute != "\\Noselect");
                 attributes
-            } else if pattern.contains('%') && tree.subscribed_parents.contains(info.name.as_str()) {
+            } else if has_percent && tree.subscribed_parents.contains(info.name.as_str()) {
                 vec!["\\Noselect".to_owned()]
             } else {
                 continue;
@@ -144,7 +142,7 @@ impl<'a> Tree<'a> {
     }
 
     /// RECURSIVEMATCH: something below is subscribed, and is not listed itself (RFC 5258 §3.5).
-    fn has_matching_child(&self, info: &MailboxInfo, list: &List, patterns: &[String]) -> bool {
+    fn has_matching_child(&self, info: &MailboxInfo, list: &List, patterns: &[Pattern]) -> bool {
         list.select_subscribed
             && self.subscribed_parents.contains(info.name.as_str())
             && self.mailboxes.iter().any(|child| {
@@ -153,7 +151,7 @@ impl<'a> Tree<'a> {
                         .name
                         .strip_prefix(info.name.as_str())
                         .is_some_and(|rest| rest.starts_with('/'))
-                    && !patterns.iter().any(|pattern| matches(pattern, &child.name))
+                    && !patterns.iter().any(|pattern| pattern.matches(&child.name))
             })
     }
 
@@ -176,11 +174,43 @@ impl<'a> Tree<'a> {
     }
 }
 
-/// Whether a name is one of the pattern's: `*` stands for anything, `%` for anything but a separator. INBOX has no case.
-pub(crate) fn matches(pattern: &str, name: &str) -> bool {
-    if pattern.len().saturating_mul(name.len()) > MATCH_STEPS_MAX {
-        return false;
+/// A name with `*` for anything and `%` for anything but a separator.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    /// Without wildcards beside each other that one of them stands for.
+    octets: Vec<u8>,
+    /// How many of them are none.
+    letters: usize,
+}
+
+impl Pattern {
+    pub(crate) fn new(text: &str) -> Self {
+        let mut octets: Vec<u8> = Vec::with_capacity(text.len());
+        for octet in text.bytes() {
+            match (octets.last(), octet) {
+                (Some(b'*'), b'*' | b'%') | (Some(b'%'), b'%') => {}
+                (Some(b'%'), b'*') => {
+                    octets.pop();
+                    octets.push(b'*');
+                }
+                _ => octets.push(octet),
+            }
+        }
+        let letters = octets
+            .iter()
+            .filter(|octet| !matches!(octet, b'*' | b'%'))
+            .count();
+        Self { octets, letters }
     }
+
+    /// Whether it is the name's. INBOX has no case.
+    pub(crate) fn matches(&self, name: &str) -> bool {
+        // So the work is bounded by the name's length, whatever the pattern's.
+        self.letters <= name.len() && matches(&self.octets, name)
+    }
+}
+
+fn matches(pattern: &[u8], name: &str) -> bool {
     let caseless = if name == "INBOX" || name.starts_with("INBOX/") {
         5
     } else {
@@ -190,7 +220,7 @@ pub(crate) fn matches(pattern: &str, name: &str) -> bool {
     // reached[n]: what was looked at of the pattern matches the first n octets.
     let mut reached = vec![false; name.len() + 1];
     reached[0] = true;
-    for &octet in pattern.as_bytes() {
+    for &octet in pattern {
         match octet {
             b'*' | b'%' => {
                 for at in 0..name.len() {
@@ -231,12 +261,13 @@ mod tests {
             ("", "a", false),
             ("%%%%a", "ba", true),
         ] {
-            assert_eq!(does, matches(pattern, name), "{pattern} {name}");
+            assert_eq!(does, Pattern::new(pattern).matches(name), "{pattern} {name}");
         }
     }
 
     #[test]
     fn a_pattern_of_stars_costs_little() {
-        assert!(!matches(&"*a".repeat(2000), &"a".repeat(500)));
+        let pattern = Pattern::new(&"*%*a".repeat(2000));
+        assert!(pattern.octets.len() == 4000 && !pattern.matches(&"a".repeat(500)));
     }
 }

@@ -115,7 +115,8 @@ impl View {
         let (flags, keywords) = bits_of(&change.flags);
         let mailbox = &picture.mailbox;
         let keywords: Vec<&str> = keywords.iter().map(String::as_str).collect();
-        let stored = mailbox.store(&uids, mode, (flags, &keywords), change.unchanged_since, now)?;
+        let mut stored = mailbox.store(&uids, mode, (flags, &keywords), change.unchanged_since, now)?;
+        stored.modified.sort_unstable();
         picture.set(&stored.changed);
         picture.take_keywords()?;
         picture.tell_keywords(out);
@@ -131,7 +132,7 @@ impl View {
                 let is_said = if change.silent {
                     is_changed
                 } else {
-                    !stored.modified.contains(&uid)
+                    stored.modified.binary_search(&uid).is_err()
                 };
                 if is_said {
                     picture.say_row(out, at, form, self.enabled);

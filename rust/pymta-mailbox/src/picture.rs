@@ -309,6 +309,9 @@ impl Picture {
 
     fn span_of_numbers(&self, first: u32, last: u32) -> Result<(usize, usize), NoSuchNumber> {
         let largest = self.told;
+        if largest == 0 && last == u32::MAX {
+            return Ok((0, 0)); // `1:*` of an empty mailbox is nobody's mistake
+        }
         let place = |number: u32| match usize::try_from(number) {
             _ if number == u32::MAX && largest > 0 => Ok(largest),
             Ok(number) if (1..=largest).contains(&number) => Ok(number),

@@ -52,6 +52,7 @@ impl Sandbox {
         Session {
             view: self.accounts.open(&path, reader, now()).unwrap(),
             enabled,
+            now: now(),
             largest: 0,
         }
     }
@@ -105,6 +106,7 @@ impl Drop for Sandbox {
 pub(crate) struct Session {
     pub(crate) view: View,
     pub(crate) enabled: Enabled,
+    pub(crate) now: UnixMs,
     /// The longest piece that was said.
     pub(crate) largest: usize,
 }
@@ -132,10 +134,10 @@ impl Session {
             },
             enabled: self.enabled,
         };
-        let mut said = self.view.run(asked, now());
+        let mut said = self.view.run(asked, self.now);
         self.largest = self.largest.max(said.len());
         while self.view.is_running() {
-            let piece = self.view.go_on(now());
+            let piece = self.view.go_on(self.now);
             self.largest = self.largest.max(piece.len());
             said.extend(piece);
         }
@@ -143,7 +145,7 @@ impl Session {
     }
 
     pub(crate) fn poll(&mut self) -> String {
-        String::from_utf8(self.view.poll(now())).unwrap()
+        String::from_utf8(self.view.poll(self.now)).unwrap()
     }
 
     /// FETCH 1:* (UID FLAGS).

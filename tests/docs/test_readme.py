@@ -166,9 +166,7 @@ def test_two_commands_make_an_account_that_sends_and_receives(running: Newcomer)
     for command in readings:
         for port, free in running.ports.items():
             command = command.replace(f":{port}/", f":{free}/")
-        command = command.replace(
-            "--user alice@example.org", "--silent --user 'alice@example.org:correct horse'"
-        )
+        command = command.replace("-u alice@example.org", "--silent -u 'alice@example.org:correct horse'")
         assert "To: alice@example.org" in running.run(command)
 
 

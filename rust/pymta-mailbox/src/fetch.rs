@@ -97,6 +97,7 @@ pub struct Responder {
     stream: Option<Stream>,
     file: Option<Box<dyn Octets>>,
     made: Option<Vec<u8>>,
+    is_made_taken: bool,
 }
 
 /// The rest of a section.
@@ -139,7 +140,9 @@ impl Responder {
 
     /// The record that had to be made, for the index.
     pub fn take_made(&mut self) -> Option<Vec<u8>> {
-        self.made.take()
+        // Kept here as well: what is still to be said needs it.
+        let is_new = !std::mem::replace(&mut self.is_made_taken, self.made.is_some());
+        self.made.clone().filter(|_| is_new)
     }
 
     fn say(
@@ -151,22 +154,16 @@ impl Responder {
         out: &mut Vec<u8>,
         until: usize,
     ) -> Result<bool, FetchError> {
+        let mut record = given.record.and_then(Record::decode);
         let made;
-        let record = if need(items).record && self.stream.is_none() {
-            match given.record.and_then(Record::decode) {
-                Some(record) => Some(record),
-                None => {
-                    if self.made.is_none() {
-                        let found = Record::of_file(self.file(open)?).map_err(FetchError::Unreadable)?;
-                        self.made = Some(found.encode());
-                    }
-                    made = self.made.clone();
-                    made.as_deref().and_then(Record::decode)
-                }
+        if record.is_none() && need(items).record {
+            if self.made.is_none() {
+                let found = Record::of_file(self.file(open)?).map_err(FetchError::Unreadable)?;
+                self.made = Some(found.encode());
             }
-        } else {
-            given.record.and_then(Record::decode)
-        };
+            made = self.made.clone();
+            record = made.as_deref().and_then(Record::decode);
+        }
         if !self.begun {
             decodable(items, record.as_ref())?;
             begin(given, enabled, out);
@@ -239,12 +236,12 @@ impl Responder {
             return Ok(());
         }
         match (extent, text) {
-            (Extent::Fields(at, octets), SectionText::HeaderFields { names, not }) => {
+            (Extent::Fields(at, octets, has_body), SectionText::HeaderFields { names, not }) => {
                 let stretch = Stretch::new(&record.places, at, octets);
                 let header = stretch.read(self.file(open)?).map_err(FetchError::Unreadable)?;
-                literal(&chosen(&header, names, *not), section.partial, out);
+                literal(&chosen(&header, names, *not, has_body), section.partial, out);
             }
-            (Extent::Octets(at, octets) | Extent::Fields(at, octets), _) => {
+            (Extent::Octets(at, octets) | Extent::Fields(at, octets, _), _) => {
                 let (skip, octets) = within(octets, section.partial);
                 write::literal_head(out, octets);
                 self.file(open)?;

@@ -42,9 +42,16 @@ fn fetch_in_pieces(content: &[u8], items: &[FetchItem], octets_max: usize) -> Re
     let mut responder = Responder::default();
     let mut out = Vec::new();
     let mut open = || Ok(Some(Box::new(content.to_vec()) as Box<dyn Octets>));
-    while !responder.go_on(items, &given, Enabled::default(), &mut open, &mut out, octets_max)? {}
+    let mut made = None;
+    loop {
+        let done = responder.go_on(items, &given, Enabled::default(), &mut open, &mut out, octets_max)?;
+        made = responder.take_made().or(made); // as early as it can be taken
+        if done {
+            break;
+        }
+    }
     // With the record that was made, the same is said again.
-    if let Some(made) = responder.take_made() {
+    if let Some(made) = made {
         let given = Given {
             record: Some(&made),
             ..given
@@ -146,6 +153,21 @@ fn chosen_fields_end_with_an_empty_line() {
 }
 
 #[test]
+fn no_empty_line_is_told_of_a_message_that_ends_with_its_header_section() {
+    let items = [FetchItem::Section(section(&[], fields(&["subject"], false)))];
+    let said = |content: &[u8]| String::from_utf8(fetch_in_pieces(content, &items, 9).unwrap()).unwrap();
+    let head = "* 3 FETCH (BODY[HEADER.FIELDS (subject)]";
+    assert_eq!(
+        format!("{head} {{12}}\r\nSubject: x\r\n)\r\n"),
+        said(b"Subject: x\n")
+    );
+    assert_eq!(
+        format!("{head} {{14}}\r\nSubject: x\r\n\r\n)\r\n"),
+        said(b"Subject: x\n\n")
+    );
+}
+
+#[test]
 fn parts_of_sections() {
     let partial = |from, octets| {
         let mut asked = section(&[1], SectionText::All);
@@ -202,6 +224,20 @@ fn large_parts_come_in_pieces_and_as_long_as_was_said() {
             part
         );
     }
+}
+
+#[test]
+fn what_follows_a_large_section_is_said_too() {
+    let content = [b"Subject: x\n\n".to_vec(), b"0123456\n".repeat(50_000)].concat();
+    let items = [
+        FetchItem::Section(section(&[], SectionText::All)),
+        FetchItem::Envelope,
+        FetchItem::BinarySize(vec![1]),
+    ];
+    let said = fetch_in_pieces(&content, &items, 1000).unwrap();
+    assert!(
+        said.ends_with(b" ENVELOPE (NIL \"x\" NIL NIL NIL NIL NIL NIL NIL NIL) BINARY.SIZE[1] 450000)\r\n")
+    );
 }
 
 #[test]

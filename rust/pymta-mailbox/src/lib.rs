@@ -12,6 +12,7 @@ mod ending;
 mod envelope;
 pub mod fetch;
 mod fetching;
+mod letters;
 mod list;
 #[cfg(test)]
 mod mailbox_tests;

@@ -256,7 +256,10 @@ fn kept(fields: &Fields<'_>) -> (Kept, Vec<u8>) {
         return (Kept::Whole, section.to_vec());
     }
     let asked = fields.iter().filter(|field| !is_left_out(field.name()));
-    let octets: Vec<u8> = asked.flat_map(|field| field.whole()).copied().collect();
+    let mut octets: Vec<u8> = asked.flat_map(|field| field.whole()).copied().collect();
+    if fields.is_closed() {
+        octets.extend_from_slice(b"\r\n");
+    }
     if octets.len() > HEADER_KEPT_OCTETS_MAX || fields.violation().is_some() {
         return (Kept::Nothing, Vec::new());
     }

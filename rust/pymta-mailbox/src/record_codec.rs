@@ -28,7 +28,7 @@ use crate::record::{Kept, Record};
 use crate::section::{Kind, Place};
 
 /// Records of another version are made anew.
-pub(crate) const VERSION: u8 = 1;
+pub(crate) const VERSION: u8 = 2;
 
 const SECONDS_BIAS: i64 = 1 << 40;
 const MINUTES_BIAS: i16 = 1440;

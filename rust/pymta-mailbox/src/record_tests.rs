@@ -91,7 +91,7 @@ fn of_a_long_header_section_the_trace_is_left_out() {
     );
     let found = record(&long);
     assert_eq!(
-        (Kept::Asked, &b"From: a@b\r\nX-Priority: 1\r\n"[..]),
+        (Kept::Asked, &b"From: a@b\r\nX-Priority: 1\r\n\r\n"[..]),
         (found.kept, &*found.header)
     );
     let huge = format!("To: {}\n\nbody", "x@y,\n ".repeat(5000));

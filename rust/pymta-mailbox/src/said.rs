@@ -183,21 +183,29 @@ pub(crate) fn without_nul(octets: &mut [u8]) {
 
 /// The section where the record is enough.
 pub(crate) fn from_record(text: &SectionText, record: &Record<'_>) -> Option<Vec<u8>> {
+    let has_body = record
+        .parts
+        .first()
+        .is_some_and(|message| message.body_octets > 0);
     match (text, record.kept) {
         (SectionText::Header, Kept::Whole) => Some(record.header.to_vec()),
-        (SectionText::HeaderFields { names, not }, Kept::Whole) => Some(chosen(&record.header, names, *not)),
+        (SectionText::HeaderFields { names, not }, Kept::Whole) => {
+            Some(chosen(&record.header, names, *not, has_body))
+        }
         (SectionText::HeaderFields { names, not: false }, Kept::Asked) => {
             let all = !names.iter().any(|name| is_left_out(name));
-            all.then(|| chosen(&record.header, names, false))
+            all.then(|| chosen(&record.header, names, false, has_body))
         }
         _ => None,
     }
 }
 
-/// The fields with these names, or all others, and the empty line that always follows (RFC 9051 §6.4.5.1).
-pub(crate) fn chosen(header: &[u8], names: &[Vec<u8>], not: bool) -> Vec<u8> {
+/// The fields with these names, or all others, and the empty line: RFC 9051 §6.4.5.1 includes it always, but where a
+/// message has neither it nor a body.
+pub(crate) fn chosen(header: &[u8], names: &[Vec<u8>], not: bool, has_body: bool) -> Vec<u8> {
     let mut out = Vec::new();
-    for field in Fields::of_part(header).iter() {
+    let fields = Fields::of_part(header);
+    for field in fields.iter() {
         if names.iter().any(|name| field.is(name)) != not {
             out.extend_from_slice(field.whole());
             if !out.ends_with(b"\r\n") {
@@ -205,6 +213,8 @@ pub(crate) fn chosen(header: &[u8], names: &[Vec<u8>], not: bool) -> Vec<u8> {
             }
         }
     }
-    out.extend_from_slice(b"\r\n");
+    if fields.is_closed() || has_body {
+        out.extend_from_slice(b"\r\n");
+    }
     out
 }

@@ -103,8 +103,8 @@ pub(crate) fn numbered(places: &[Place], numbers: &[u32]) -> Option<Numbered> {
 pub(crate) enum Extent {
     /// So many octets of the wire form, from an offset.
     Octets(u64, u64),
-    /// Fields of the header section that has these octets.
-    Fields(u64, u64),
+    /// Fields of the header section that has these octets, and whether a body follows it.
+    Fields(u64, u64, bool),
 }
 
 /// Where the section is; None where there is no such part, or it has none of that.
@@ -131,7 +131,9 @@ pub(crate) fn extent(places: &[Place], numbers: &[u32], text: &SectionText) -> O
     };
     Some(match text {
         SectionText::Header => Extent::Octets(message.header_at, message.header_octets),
-        SectionText::HeaderFields { .. } => Extent::Fields(message.header_at, message.header_octets),
+        SectionText::HeaderFields { .. } => {
+            Extent::Fields(message.header_at, message.header_octets, message.body_octets > 0)
+        }
         _ => Extent::Octets(message.body_at(), message.body_octets),
     })
 }

@@ -142,6 +142,11 @@ impl Reader<'_> {
                 ..mailbox
             },
             None if !now.any => return,
+            // Several words without an address are somebody's name.
+            None if now.at.is_none() && now.words.contains(&b' ') => ListedMailbox {
+                name: Some(now.words),
+                ..ListedMailbox::default()
+            },
             None => {
                 let (local, domain) = match now.at {
                     Some(at) => (&now.words[..at], &now.words[at + 1..]),
@@ -350,7 +355,7 @@ mod tests {
                 vec!["John (J.) Doe|NIL|jdoe|example.org"],
             ),
             ("\"a b\"@c", vec!["NIL|NIL|a b|c"]),
-            ("just a name", vec!["NIL|NIL|just a name|"]),
+            ("just a name", vec!["just a name|NIL||"]),
             ("root", vec!["NIL|NIL|root|"]),
             ("a@[127.0.0.1]", vec!["NIL|NIL|a|[127.0.0.1]"]),
             ("a@[IPv6:::1]", vec!["NIL|NIL|a|[IPv6:::1]"]),

@@ -662,6 +662,53 @@ class ImapUpload:
     def abort(self) -> None:
         """Drop all. Idempotent; so does the end of the object."""
 
+@final
+class MailboxUpkeep:
+    """
+    An account's mailboxes for an operator; a server may have them open at the same time. Methods wait for the disk, and
+    raise OSError with one line where something is wrong.
+    """
+
+    def __new__(cls, folder: str, mailbox: str, *, hostname: str, process: int, now_ms: int) -> Self:
+        """*folder* is that of all mailboxes, *mailbox* a path below it. The index is made where it is missing."""
+    @property
+    def trouble(self) -> str | None:
+        """Why the index was made anew: the old one was damaged, and is beside it."""
+    @property
+    def progress(self) -> tuple[int, int, int, int]:
+        """Mailboxes done, their messages, records made, UIDs kept: of `take_in` and `export`, also while they run."""
+    def take_in(self, now_ms: int) -> None:
+        """Index everything, with the UIDs, keywords and subscriptions that Dovecot or Courier left."""
+    def export(self, now_ms: int) -> None:
+        """Write UIDs and keywords where Dovecot finds them."""
+    def check(self, now_ms: int) -> tuple[list[str], list[str], list[MailboxReport]]:
+        """Damage of the index, folders that are no mailboxes, and what each mailbox is like. Changes nothing."""
+    def repair(self, now_ms: int) -> None:
+        """Make the index what the Maildir says. After an OSError about damage, open anew and repair again."""
+
+@final
+class MailboxReport:
+    """What a check says of one mailbox. But for `messages`, numbers that are 0 where all is well."""
+
+    @property
+    def name(self) -> str:
+        """UTF-8, levels parted by slashes."""
+    @property
+    def messages(self) -> int:
+        """In the index."""
+    @property
+    def missing_files(self) -> int:
+        """Messages of the index that have no file."""
+    @property
+    def unknown_files(self) -> int:
+        """Files that the index does not have."""
+    @property
+    def other_flags(self) -> int:
+        """Files whose names have other flags."""
+    @property
+    def without_records(self) -> int:
+        """Messages that the first client to ask for them has to wait for; no fault."""
+
 # ---- POP3 (pymta-pop3) ---------------------------------------------------------------------------------------------
 
 @final

@@ -40,6 +40,7 @@ _COMMANDS: Final[dict[str, _Command]] = {
     "vacation": _Command(
         "vacation", "Say that an account is away, and what its callers are told.", "Accounts"
     ),
+    "mailbox": _Command("mailbox", "Move mailboxes in and out, check and repair them.", "Accounts"),
     "queue": _Command("queue", "List, show, retry, hold, release, drop messages; suspend domains.", "Mail"),
     "explain": _Command("explain", "Tell where mail for an address would go, and why.", "Mail"),
     "send": _Command("send", "Submit a message; a drop-in for sendmail.", "Mail"),

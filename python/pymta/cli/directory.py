@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pymta.config.settings import Settings
     from pymta.directory.editor import DirectoryEditor
 
-__all__ = ["editing", "settings_of"]
+__all__ = ["become_owner", "editing", "settings_of"]
 
 
 def settings_of(config: Path | None, no_config: bool, data: Path | None) -> Settings:
@@ -43,7 +43,7 @@ def editing(settings: Settings) -> Iterator[DirectoryEditor]:
         )
     file = settings.directory_file
     try:
-        _become_owner(file.parent)
+        become_owner(file.parent)
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         editor = DirectoryEditor(file)
         try:
@@ -54,7 +54,7 @@ def editing(settings: Settings) -> Iterator[DirectoryEditor]:
         raise click.ClickException(str(error)) from None
 
 
-def _become_owner(folder: Path) -> None:
+def become_owner(folder: Path) -> None:
     """
     Root works as whom the data belongs to: a file of root's would be one that the server cannot open.
     """

@@ -39,6 +39,7 @@ mod source;
 mod speed_tests;
 mod structure;
 pub mod thread;
+mod upkeep;
 mod upload;
 mod vanished;
 mod view;
@@ -47,8 +48,9 @@ mod view_tests;
 
 pub use accounts::{Accounts, Reader};
 pub use content::Octets;
-pub use pymta_index::IndexError;
+pub use pymta_index::{IndexError, MailboxReport, Report};
 pub use pymta_maildir::{Host, MailboxPath, Quota};
 pub use source::{SearchError, Source};
+pub use upkeep::Upkeep;
 pub use upload::{Refusal, Upload};
 pub use view::View;

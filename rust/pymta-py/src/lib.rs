@@ -18,6 +18,7 @@ mod pop3;
 mod server;
 mod spool;
 mod types;
+mod upkeep;
 mod watch;
 
 /// The module `pymta._core`.
@@ -30,6 +31,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     spool::register(m)?;
     incoming::register(m)?;
     mailbox::register(m)?;
+    upkeep::register(m)?;
     maildir::register(m)?;
     maildrop::register(m)?;
     pop3::register(m)?;

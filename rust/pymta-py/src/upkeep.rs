@@ -1,0 +1,111 @@
+//! `pymta_mailbox::Upkeep` as the command line sees it.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use pymta_mailbox::{Host, MailboxPath, MailboxReport, Upkeep};
+use pymta_types::UnixMs;
+use pyo3::prelude::*;
+
+use crate::errors::OrPyErr;
+
+pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_class::<PyMailboxUpkeep>()?;
+    m.add_class::<PyMailboxReport>()
+}
+
+#[pyclass(frozen, name = "MailboxUpkeep", module = "pymta._core")]
+pub(crate) struct PyMailboxUpkeep(Upkeep);
+
+#[pymethods]
+impl PyMailboxUpkeep {
+    #[new]
+    #[pyo3(signature = (folder, mailbox, *, hostname, process, now_ms))]
+    fn new(
+        py: Python<'_>,
+        folder: PathBuf,
+        mailbox: &str,
+        hostname: &str,
+        process: u32,
+        now_ms: u64,
+    ) -> PyResult<Self> {
+        let path = MailboxPath::new(mailbox.split('/')).or_py_err()?;
+        let host = Host::new(hostname, process);
+        let opened = py.detach(|| Upkeep::open(&folder, &path, host, UnixMs(now_ms)));
+        Ok(Self(opened.or_py_err()?))
+    }
+
+    #[getter]
+    fn trouble(&self) -> Option<&str> {
+        self.0.trouble()
+    }
+
+    #[getter]
+    fn progress(&self) -> (u64, u64, u64, u64) {
+        let progress = self.0.progress();
+        (
+            progress.mailboxes.load(Ordering::Relaxed),
+            progress.messages.load(Ordering::Relaxed),
+            progress.records.load(Ordering::Relaxed),
+            progress.uids_kept.load(Ordering::Relaxed),
+        )
+    }
+
+    fn take_in(&self, py: Python<'_>, now_ms: u64) -> PyResult<()> {
+        py.detach(|| self.0.import(UnixMs(now_ms))).or_py_err()
+    }
+
+    fn export(&self, py: Python<'_>, now_ms: u64) -> PyResult<()> {
+        py.detach(|| self.0.export(UnixMs(now_ms))).or_py_err()
+    }
+
+    fn check(
+        &self,
+        py: Python<'_>,
+        now_ms: u64,
+    ) -> PyResult<(Vec<String>, Vec<String>, Vec<PyMailboxReport>)> {
+        let report = py.detach(|| self.0.check(UnixMs(now_ms))).or_py_err()?;
+        let mailboxes = report.mailboxes.into_iter().map(PyMailboxReport);
+        Ok((report.damage, report.foreign_folders, mailboxes.collect()))
+    }
+
+    fn repair(&self, py: Python<'_>, now_ms: u64) -> PyResult<()> {
+        py.detach(|| self.0.repair(UnixMs(now_ms))).or_py_err()
+    }
+}
+
+#[pyclass(frozen, name = "MailboxReport", module = "pymta._core")]
+pub(crate) struct PyMailboxReport(MailboxReport);
+
+#[pymethods]
+impl PyMailboxReport {
+    #[getter]
+    fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    #[getter]
+    fn messages(&self) -> u64 {
+        self.0.messages
+    }
+
+    #[getter]
+    fn missing_files(&self) -> u64 {
+        self.0.missing_files
+    }
+
+    #[getter]
+    fn unknown_files(&self) -> u64 {
+        self.0.unknown_files
+    }
+
+    #[getter]
+    fn other_flags(&self) -> u64 {
+        self.0.other_flags
+    }
+
+    #[getter]
+    fn without_records(&self) -> u64 {
+        self.0.without_records
+    }
+}

@@ -4,6 +4,7 @@ Mail on which servers differ: what writers of mail do, what standards allow, and
 With LF lines, as a Maildir has it.
 """
 
+import base64
 import random
 
 SIMPLE = b"From: Ann <ann@example.net>\nTo: bob@example.org\nSubject: hello\nMessage-ID: <1@example.net>\n"
@@ -118,3 +119,87 @@ def conversation(seed: int, count: int) -> list[bytes]:
         body = "\n".join(" ".join(chance.sample(WORDS, 3)) for _ in range(chance.randint(1, 20)))
         found.append("\n".join([*fields, "", body, ""]).encode())
     return found
+
+
+def random_message(chance: random.Random) -> bytes:
+    """A message of random parts and header fields, such as honest programs write."""
+    fields = [f"Subject: {random_text(chance)}", f"From: {random_addresses(chance)}"]
+    for name in ("To", "Cc", "Sender", "Reply-To"):
+        if chance.random() < 0.5:
+            fields.append(f"{name}: {random_addresses(chance)}")
+    chance.shuffle(fields)
+    return ("\n".join(fields) + "\n" + random_part(chance, 3)).encode()
+
+
+def random_text(chance: random.Random) -> str:
+    """A field's text, perhaps with encoded words."""
+    words = [
+        *WORDS,
+        "=?utf-8?Q?gr=C3=BCn?=",
+        "=?iso-8859-1?Q?=E9t=E9?=",
+        '"quoted"',
+        "(x)",
+        "a\\b",
+        "[list]",
+        "Re:",
+    ]
+    return " ".join(chance.sample(words, chance.randint(1, 4)))
+
+
+def random_addresses(chance: random.Random) -> str:
+    """A list of addresses in their usual forms."""
+    forms = [
+        "{n}@example.net",
+        "{n} <{n}@example.net>",
+        '"{n}, {n}." <{n}@example.net>',
+        "{n}@example.net ({n})",
+    ]
+    forms += [
+        "=?utf-8?Q?=C3=84{n}?= <{n}@example.net>",
+        "<{n}@sub.example.net>",
+        "team: {n}@x.example, b@y.example;",
+    ]
+    forms += ['"{n} x"@example.net', "{n}@[127.0.0.1]", "{n} ({n}) <{n}@example.net>", "empty:;"]
+    count = chance.randint(1, 3)
+    return ", ".join(chance.choice(forms).format(n=chance.choice(NAMES)) for _ in range(count))
+
+
+def random_part(chance: random.Random, depth: int) -> str:
+    """Header fields about a part, an empty line and its body."""
+    kind = chance.choice(
+        ["text", "text", "file", "multipart", "multipart", "message"] if depth else ["text", "file"]
+    )
+    if kind == "multipart":
+        boundary = f"b{chance.randrange(10**6)}"
+        parts = [random_part(chance, depth - 1) for _ in range(chance.randint(1, 3))]
+        body = "".join(f"--{boundary}\n{part}\n" for part in parts)
+        subtype = chance.choice(["mixed", "alternative", 'related; type="text/html"'])
+        preamble = chance.choice(["", "for those without MIME\n"])
+        return (
+            f'Content-Type: multipart/{subtype};\n boundary="{boundary}"\n\n{preamble}{body}--{boundary}--\n'
+        )
+    if kind == "message":
+        inner = (
+            random_message(chance).decode()
+            if chance.random() < 0.5
+            else f"Subject: in\n{random_part(chance, 0)}"
+        )
+        return f"Content-Type: message/rfc822\n\n{inner}"
+    fields = []
+    if kind == "file":
+        name = chance.choice(["a.png", "b c.png", "=?utf-8?Q?=C3=A4.png?=", "d;e.png"])
+        fields.append(f'Content-Type: image/png; name="{name}"')
+        fields.append(f'Content-Disposition: {chance.choice(["inline", "attachment"])}; filename="{name}"')
+        fields.append("Content-Transfer-Encoding: base64")
+    else:
+        charset = chance.choice(["", "; charset=utf-8", "; format=flowed; charset=us-ascii"])
+        fields.append(f"Content-Type: text/{chance.choice(['plain', 'html', 'x-own'])}{charset}")
+        if chance.random() < 0.3:
+            fields.append(f"Content-Transfer-Encoding: {chance.choice(['7bit', 'quoted-printable'])}")
+    for field in ("Content-ID: <x@y>", "Content-Description: some words", "Content-Language: de"):
+        if chance.random() < 0.2:
+            fields.append(field)
+    lines = [random_text(chance) for _ in range(chance.randint(0, 4))]
+    if kind == "file":  # Dovecot hangs up where base64 is none
+        lines = base64.encodebytes("\n".join(lines).encode()).decode().splitlines()
+    return "\n".join([*fields, "", *lines]) + chance.choice(["", "\n"])

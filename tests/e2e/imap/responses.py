@@ -29,6 +29,7 @@ class Client:
         self._count += 1
         tag = f"t{self._count}".encode()
         octets = command.encode() if isinstance(command, str) else command
+        self._last = octets
         self._socket.sendall(tag + b" " + octets + b"\r\n")
         untagged = []
         while True:
@@ -45,7 +46,7 @@ class Client:
         pieces = []
         while True:
             line = self._file.readline()
-            assert line.endswith(b"\r\n"), (self._socket.getpeername(), self._count, line)
+            assert line.endswith(b"\r\n"), (self._socket.getpeername(), self._last, line)
             line = line[:-2]
             if not line.endswith(b"}") or b"{" not in line:
                 return [*pieces, line]

@@ -640,17 +640,22 @@ class ImapView:
     @property
     def watched(self) -> list[str]:
         """Files and folders which change (inotify) when `poll` may have news; empty where nothing is selected."""
+    def take_trouble(self) -> str | None:
+        """What an operator should look into, since this was asked last; the client was told no more than NO."""
     def append(self, event: ImapAppendEvent, now_ms: int) -> ImapUpload: ...
     def close(self) -> None:
         """Give the account back. Idempotent; so does the end of the object."""
 
 @final
 class ImapUpload:
-    """The messages of an APPEND or REPLACE on their way to the disk. All but `refusal` wait for it."""
+    """The messages of an APPEND or REPLACE on their way to the disk. All but the properties wait for it."""
 
     @property
     def refusal(self) -> tuple[str, str | None] | None:
         """Text and response code for `ImapSession.refuse`, where it cannot be taken (any more)."""
+    @property
+    def trouble(self) -> str | None:
+        """What an operator should look into: why the disk said no."""
     def message(self, event: ImapMessageEvent) -> None:
         """Begin the next message."""
     def write(self, octets: ImapOctets) -> None:

@@ -41,6 +41,8 @@ pub(crate) struct Fetching {
     some_are_said: bool,
     /// The first one that could not be said otherwise.
     failure: Option<Failure>,
+    /// Why a message could not be read.
+    cause: Option<String>,
 }
 
 /// A message, with what is needed of the index.
@@ -108,6 +110,7 @@ impl Fetching {
             some_are_gone: false,
             some_are_said: false,
             failure: None,
+            cause: None,
         })
     }
 
@@ -192,6 +195,7 @@ impl View {
                     Some(prepared) => (prepared, Responder::default()),
                     None => {
                         fetching.keep_made(picture)?;
+                        self.trouble = fetching.cause.take().or(self.trouble.take());
                         return Ok(fetching.ending().into());
                     }
                 },
@@ -312,7 +316,10 @@ impl Fetching {
             Err(FetchError::Gone) => self.some_are_gone = true,
             Err(FetchError::UnknownEncoding) => self.failure = Some(Failure::UnknownEncoding),
             Err(FetchError::CutOff(error)) => return Err(error),
-            Err(_) => self.failure = Some(Failure::Unreadable),
+            Err(error) => {
+                self.failure = Some(Failure::Unreadable);
+                self.cause = Some(format!("message {}: {error}", message.uid));
+            }
         }
         Ok(())
     }

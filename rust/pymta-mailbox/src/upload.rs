@@ -10,7 +10,7 @@ use pymta_types::UnixMs;
 
 use crate::ending::Ending;
 use crate::messages::bits_of;
-use crate::view::{Outcome, View};
+use crate::view::{Outcome, View, is_trouble};
 
 /// Why an upload is not taken (any more).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct Upload {
     asked: AskedAppend,
     now: UnixMs,
     refusal: Option<Refusal>,
+    /// Why the disk said no, for an operator.
+    trouble: Option<String>,
     /// None where it was refused.
     messages: Option<pymta_index::Upload>,
     /// Of the message that was begun last.
@@ -55,32 +57,32 @@ impl Upload {
             asked,
             now,
             refusal: None,
+            trouble: None,
             messages: None,
             octets: 0,
             octets_max,
             replaced_uid: None,
         };
         match upload.prepare(view, octets) {
-            Ok(mailbox) => upload.messages = Some(mailbox.begin_append()),
-            Err(refusal) => upload.refusal = Some(refusal),
+            Ok(Ok(mailbox)) => upload.messages = Some(mailbox.begin_append()),
+            Ok(Err(refusal)) => upload.refusal = Some(refusal),
+            Err(error) => upload.fail(&error),
         }
         upload
     }
 
     /// Whether it may begin, before a literal is asked for.
-    fn prepare(&mut self, view: &View, octets: Option<u64>) -> Result<Arc<Mailbox>, Refusal> {
-        let mailbox = view
-            .mailbox(&self.asked.mailbox, self.now)
-            .map_err(|error| refusal_of(&error))?;
+    fn prepare(&mut self, view: &View, octets: Option<u64>) -> Outcome<Result<Arc<Mailbox>, Refusal>> {
+        let mailbox = view.mailbox(&self.asked.mailbox, self.now)?;
         if octets.is_some_and(|octets| octets > self.octets_max) {
-            return Err(Refusal::TOO_BIG);
+            return Ok(Err(Refusal::TOO_BIG));
         }
         if let Some(replaces) = self.asked.replaces {
             let picture = view.selected.as_ref().filter(|picture| !picture.is_read_only);
             let set = pymta_imap::command::SequenceSet::Ranges(vec![(replaces.number, replaces.number)]);
             let places = picture.and_then(|picture| picture.resolve(&set, replaces.by_uid).ok());
             let (Some(picture), Some(&[at])) = (picture, places.as_deref()) else {
-                return Err(Refusal::new("CANNOT", "There is no such message to replace"));
+                return Ok(Err(Refusal::new("CANNOT", "There is no such message to replace")));
             };
             self.replaced_uid = Some(picture.rows()[at].uid);
         }
@@ -88,9 +90,8 @@ impl Upload {
             octets: octets.unwrap_or(0),
             messages: 1,
         };
-        let admitted = mailbox.admits(more, self.now);
-        admitted.map_err(|error| refusal_of(&error))?;
-        Ok(mailbox)
+        mailbox.admits(more, self.now)?;
+        Ok(Ok(mailbox))
     }
 
     /// Why it is not taken.
@@ -130,8 +131,20 @@ impl Upload {
 
     fn with(&mut self, act: impl FnOnce(&mut pymta_index::Upload) -> Outcome<()>) {
         if let Some(Err(error)) = self.messages.as_mut().map(act) {
-            self.refuse(refusal_of(&error));
+            self.fail(&error);
         }
+    }
+
+    fn fail(&mut self, error: &IndexError) {
+        if is_trouble(error) {
+            self.trouble = Some(error.to_string());
+        }
+        self.refuse(refusal_of(error));
+    }
+
+    /// What an operator should look into.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
     }
 
     /// What is there of it goes at once.

@@ -31,6 +31,8 @@ pub struct View {
     running: Option<Running>,
     /// A literal that cannot be said to its end.
     pub(crate) cut_off: Option<io::Error>,
+    /// What is for the operator: the client was told no more than that something failed.
+    pub(crate) trouble: Option<String>,
 }
 
 /// A command that is not over yet.
@@ -77,6 +79,7 @@ impl View {
             selected: None,
             running: None,
             cut_off: None,
+            trouble: None,
         }
     }
 
@@ -117,7 +120,10 @@ impl View {
                 return;
             }
             Ok(Step::Over(ending)) => ending,
-            Err(error) => Ending::from(&error),
+            Err(error) => {
+                self.note(&error);
+                Ending::from(&error)
+            }
         };
         if let Some(picture) = self.selected.as_mut() {
             picture.tell(out, ending.tells, self.enabled);
@@ -142,6 +148,17 @@ impl View {
         out
     }
 
+    /// What an operator should look into, since this was asked last: damage, or a disk that says no.
+    pub fn take_trouble(&mut self) -> Option<String> {
+        self.trouble.take()
+    }
+
+    fn note(&mut self, error: &IndexError) {
+        if is_trouble(error) {
+            self.trouble = Some(error.to_string());
+        }
+    }
+
     /// Why what was said last must be the last: a message could not be read in the middle of it, and only the end of the
     /// connection can tell the client.
     pub fn take_cut_off(&mut self) -> Option<io::Error> {
@@ -163,11 +180,13 @@ impl View {
 
     /// Takes news of the selected mailbox into the picture. Trouble is left to the command that meets it.
     pub(crate) fn refresh(&mut self, out: &mut Vec<u8>, now: UnixMs) {
-        if let Some(picture) = self.selected.as_mut()
-            && matches!(picture.refresh(now), Err(IndexError::NoMailbox))
-        {
-            self.selected = None;
-            line(out, "* OK [CLOSED] The mailbox was deleted");
+        match self.selected.as_mut().map(|picture| picture.refresh(now)) {
+            Some(Err(IndexError::NoMailbox)) => {
+                self.selected = None;
+                line(out, "* OK [CLOSED] The mailbox was deleted");
+            }
+            Some(Err(error)) => self.note(&error),
+            _ => {}
         }
     }
 
@@ -280,4 +299,17 @@ impl View {
         self.take_step(outcome.map(Step::from), tag, &mut out);
         out
     }
+}
+
+/// Whether an operator should look into it, rather than the client.
+pub(crate) fn is_trouble(error: &IndexError) -> bool {
+    matches!(
+        error,
+        IndexError::Busy
+            | IndexError::Damaged(_)
+            | IndexError::Replaced
+            | IndexError::TooNew { .. }
+            | IndexError::Io { .. }
+            | IndexError::Sqlite(_)
+    )
 }

@@ -297,3 +297,24 @@ fn no_flag_is_lost_between_two_sessions() {
     assert_eq!(both, one.flags());
     assert_eq!(both, other.flags());
 }
+
+#[test]
+fn trouble_is_no_for_the_client_and_a_cause_for_the_operator() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver_many(1);
+    let mut session = sandbox.in_inbox();
+    assert_eq!(None, session.view.take_trouble());
+    for name in Sandbox::files(&sandbox.folder()) {
+        if name.starts_with("pymta.index") {
+            std::fs::remove_file(sandbox.folder().join(name)).unwrap();
+        }
+    }
+    assert!(session.say(select("INBOX")).contains("a NO [UNAVAILABLE] "));
+    assert_eq!(
+        Some("the index was replaced".to_owned()),
+        session.view.take_trouble()
+    );
+    assert_eq!(None, session.view.take_trouble());
+    // Who logs in anew gets a new index, beside those who have the old one.
+    assert!(sandbox.in_inbox().flags().contains("* 1 FETCH (UID 1 "));
+}

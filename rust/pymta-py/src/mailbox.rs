@@ -118,6 +118,10 @@ impl PyImapView {
         py.detach(|| locked(&self.0).as_ref().map(View::watched).unwrap_or_default())
     }
 
+    fn take_trouble(&self, py: Python<'_>) -> Option<String> {
+        py.detach(|| locked(&self.0).as_mut().and_then(View::take_trouble))
+    }
+
     fn append(&self, py: Python<'_>, event: &Bound<'_, PyImapAppendEvent>, now_ms: u64) -> PyImapUpload {
         let event = event.get();
         let asked = event.asked.clone();
@@ -157,6 +161,14 @@ impl PyImapUpload {
     fn refusal(&self, py: Python<'_>) -> Option<(String, Option<String>)> {
         let refusal = py.detach(|| locked(&self.upload).as_ref().and_then(Upload::refusal))?;
         Some((refusal.text.to_owned(), refusal.code.map(str::to_owned)))
+    }
+
+    #[getter]
+    fn trouble(&self, py: Python<'_>) -> Option<String> {
+        py.detach(|| {
+            let upload = locked(&self.upload);
+            upload.as_ref().and_then(Upload::trouble).map(str::to_owned)
+        })
     }
 
     fn message(&self, py: Python<'_>, event: &Bound<'_, PyImapMessageEvent>) {

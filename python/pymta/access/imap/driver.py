@@ -189,7 +189,13 @@ class ImapDriver(Connection[ImapSession]):
                 return
             self._say(await mailboxes.call(view.go_on, mailboxes.now_ms()))
         door.metrics.imap_command_s.observe(perf_counter() - began_s)
+        self._log_trouble(view.take_trouble())
         self._session.done(selected=view.selected)
+
+    def _log_trouble(self, cause: str | None) -> None:
+        """The client was told NO; the operator is told why."""
+        if cause is not None:
+            self._door.log.trouble("mailboxes", OSError(cause), sid=self._view.id)
 
     @property
     def _opened(self) -> ImapView:
@@ -239,6 +245,7 @@ class ImapDriver(Connection[ImapSession]):
         refusal = upload.refusal
         if refusal is None:
             return False
+        self._log_trouble(upload.trouble)
         self._upload = upload
         self._drop_upload()
         text, code = refusal
@@ -259,6 +266,7 @@ class ImapDriver(Connection[ImapSession]):
         self._appended_count += 1
         self._door.metrics.appends += 1
         self._say(octets)
+        self._log_trouble(self._opened.take_trouble())
         self._session.done(selected=self._opened.selected)
 
     @property

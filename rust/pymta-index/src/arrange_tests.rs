@@ -190,3 +190,33 @@ fn a_deletion_that_was_cut_short_is_ended_when_the_account_is_opened() {
     assert_eq!(vec!["INBOX"], names(&account));
     assert!(sandbox.list("tmp").is_empty());
 }
+
+#[test]
+fn records_are_those_of_their_mailbox_and_end_with_it() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver("a\n");
+    sandbox.deliver("b\n");
+    let inbox = sandbox.inbox();
+    let account = inbox.account();
+    account.create("b", None, now()).unwrap();
+    let other = account.mailbox("b", now()).unwrap().unwrap();
+    inbox
+        .put_records(&[(1, None, b"one".to_vec()), (2, None, b"two".to_vec())])
+        .unwrap();
+    inbox.copy(&other, &[1, 2], crate::CopyMode::Copy, now()).unwrap();
+    other.expunge(&[1], now()).unwrap();
+    let count = || -> i64 {
+        let count = "SELECT count(*) FROM record";
+        account
+            .read(|index| Ok(index.query_row(count, [], |row| row.get(0))?))
+            .unwrap()
+    };
+    assert_eq!(
+        (3, vec![Some(b"two".to_vec())]),
+        (count(), other.records(&[2]).unwrap())
+    );
+    account.delete("b", now()).unwrap();
+    assert_eq!(2, count());
+    assert_eq!(vec![Some(b"one".to_vec()), None], inbox.records(&[1, 3]).unwrap());
+    assert!(inbox.without_records().unwrap().is_empty());
+}

@@ -294,7 +294,7 @@ impl Mailbox {
         }
         let (mut octets, mut count) = (0i64, 0i64);
         let mut record = transaction.prepare_cached(
-            "INSERT INTO record SELECT ?3, ?4, octets FROM record WHERE mailbox = ?1 AND uid = ?2",
+            "INSERT INTO record SELECT ?3 << 32 | ?4, octets FROM record WHERE place = ?1 << 32 | ?2",
         )?;
         let state = to.state(transaction)?;
         let (mut uid, modseq) = (state.uid_next, state.highest_modseq + 1);

@@ -224,6 +224,7 @@ pub(crate) fn next_validity(transaction: &Transaction<'_>, now: UnixMs) -> Resul
 
 /// Takes all rows of a mailbox away.
 pub(crate) fn forget(transaction: &Transaction<'_>, key: i64) -> Result<(), IndexError> {
+    transaction.execute(schema::FORGET_RECORDS, [key])?;
     for table in schema::OF_MAILBOX {
         transaction.execute(&format!("DELETE FROM {table} WHERE mailbox = ?1"), [key])?;
     }

@@ -12,6 +12,7 @@ use rusqlite::Transaction;
 
 use crate::mailbox::{Place, bits, keywords, message_of, number_of};
 use crate::scan::Scope;
+use crate::schema::FORGET_RECORDS;
 use crate::types::flag;
 use crate::uidlist::{self, LETTERS, Line, UidList};
 use crate::{Account, IndexError, Mailbox};
@@ -130,7 +131,8 @@ impl Mailbox {
             if state.uid_validity == list.uid_validity {
                 return Ok(0);
             }
-            for table in ["message", "file", "record", "vanished"] {
+            transaction.execute(FORGET_RECORDS, [self.key])?;
+            for table in ["message", "file", "vanished"] {
                 transaction.execute(&format!("DELETE FROM {table} WHERE mailbox = ?1"), [self.key])?;
             }
             let modseq = state.highest_modseq + 1;

@@ -11,8 +11,7 @@ impl Mailbox {
     /// As of any look.
     pub fn records(&self, uids: &[u32]) -> Result<Vec<Option<Vec<u8>>>, IndexError> {
         self.account.read(|index| {
-            let mut query =
-                index.prepare_cached("SELECT octets FROM record WHERE mailbox = ?1 AND uid = ?2")?;
+            let mut query = index.prepare_cached("SELECT octets FROM record WHERE place = ?1 << 32 | ?2")?;
             let mut found = Vec::with_capacity(uids.len());
             for &uid in uids {
                 found.push(query.query_row((self.key, uid), |row| row.get(0)).optional()?);
@@ -34,7 +33,7 @@ impl Mailbox {
                 "UPDATE file SET thread_id = ifnull(?3, thread_id) WHERE mailbox = ?1 AND uid = ?2",
             )?;
             let mut record =
-                transaction.prepare_cached("INSERT OR REPLACE INTO record VALUES (?1, ?2, ?3)")?;
+                transaction.prepare_cached("INSERT OR REPLACE INTO record VALUES (?1 << 32 | ?2, ?3)")?;
             for (uid, thread_id, octets) in records {
                 let thread_id = thread_id.map(|id| id.0.to_be_bytes());
                 if thread.execute((self.key, uid, thread_id))? == 1 {
@@ -53,7 +52,7 @@ impl Mailbox {
         self.account.read(|index| {
             let mut query = index.prepare_cached(
                 "SELECT uid FROM message WHERE mailbox = ?1
-                AND NOT EXISTS (SELECT 1 FROM record WHERE record.mailbox = ?1 AND record.uid = message.uid) ORDER BY uid",
+                AND NOT EXISTS (SELECT 1 FROM record WHERE place = ?1 << 32 | message.uid) ORDER BY uid",
             )?;
             let rows = query.query_map([self.key], |row| row.get(0))?;
             Ok(rows.collect::<Result<_, _>>()?)

@@ -19,9 +19,12 @@ pub(crate) fn vanish(
     if uids.is_empty() {
         return Ok(());
     }
-    for table in ["message", "file", "record"] {
-        let mut delete =
-            transaction.prepare_cached(&format!("DELETE FROM {table} WHERE mailbox = ?1 AND uid = ?2"))?;
+    for text in [
+        "DELETE FROM message WHERE mailbox = ?1 AND uid = ?2",
+        "DELETE FROM file WHERE mailbox = ?1 AND uid = ?2",
+        "DELETE FROM record WHERE place = ?1 << 32 | ?2",
+    ] {
+        let mut delete = transaction.prepare_cached(text)?;
         for uid in uids {
             delete.execute((mailbox, uid))?;
         }

@@ -11,11 +11,12 @@ use pymta_imap::write;
 use pymta_index::{Details, Message};
 use pymta_mime::{Decoder, TransferEncoding};
 
-use crate::content::{Octets, Places, Stretch};
-use crate::record::Record;
+use crate::content::{CONTENT_OCTETS_MAX, Content, Octets, Places, Stretch};
+use crate::record::{Record, structure_without_global};
 pub use crate::said::flags;
 use crate::said::{begin, chosen, from_record, literal, name, push_numbers, simple, within, without_nul};
 use crate::section::{Extent, Kind, Place, extent, numbered};
+use crate::structure::may_hold_global;
 
 /// Encoded bodies up to this length are decoded in memory, larger ones read twice: once for their length.
 const DECODED_AT_ONCE_OCTETS_MAX: u64 = 256 << 10;
@@ -194,6 +195,15 @@ impl Responder {
                     out.extend_from_slice(b"BINARY.SIZE[");
                     push_numbers(part, out);
                     out.extend_from_slice(format!("] {octets}").as_bytes());
+                }
+                FetchItem::Body | FetchItem::BodyStructure
+                    if !enabled.rev2 && record.as_ref().is_some_and(|r| may_hold_global(&r.body)) =>
+                {
+                    let is_extended = matches!(item, FetchItem::BodyStructure);
+                    let content = Content::read(self.file(open)?, CONTENT_OCTETS_MAX);
+                    let content = content.map_err(FetchError::Unreadable)?;
+                    out.extend_from_slice(if is_extended { b"BODYSTRUCTURE " } else { b"BODY " });
+                    out.extend(structure_without_global(&content, is_extended));
                 }
                 _ => simple(item, given, record.as_ref(), enabled, out),
             }

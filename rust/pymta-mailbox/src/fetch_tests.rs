@@ -274,6 +274,41 @@ fn a_message_that_is_gone_or_shrinks_is_an_error() {
 }
 
 #[test]
+fn a_global_message_is_one_only_to_who_knows_such() {
+    let content = b"Content-Type: message/global\n\nSubject: in\n\nhi\n".to_vec();
+    let message = Message {
+        keywords: 0,
+        modseq: 1,
+        uid: 1,
+        flags: 0,
+    };
+    let made = Record::of_file(&content).unwrap().encode();
+    let given = Given {
+        number: 1,
+        message: &message,
+        keywords: &[],
+        details: None,
+        record: Some(&made),
+    };
+    let said = |rev2| {
+        let enabled = Enabled {
+            rev2,
+            ..Enabled::default()
+        };
+        let mut open = || Ok(Some(Box::new(content.clone()) as Box<dyn Octets>));
+        let mut out = Vec::new();
+        let items = [FetchItem::Body];
+        Responder::default()
+            .go_on(&items, &given, enabled, &mut open, &mut out, 9)
+            .unwrap();
+        String::from_utf8(out).unwrap()
+    };
+    let head = "* 1 FETCH (BODY (\"message\" \"global\" NIL NIL NIL \"7bit\" 19";
+    assert_eq!(format!("{head}))\r\n"), said(false));
+    assert!(said(true).starts_with(&format!("{head} (NIL \"in\" NIL")));
+}
+
+#[test]
 fn what_must_be_asked_of_the_index() {
     let seen = FetchItem::Section(Section {
         peek: false,

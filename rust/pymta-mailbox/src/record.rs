@@ -102,17 +102,7 @@ impl Record<'static> {
         let wire = content.wire.as_slice();
         let structure = Structure::scan(wire, PartLimits::default());
         let parts = places(&structure.parts, content);
-        let composed = |extended: bool| {
-            let composer = Composer {
-                content: wire,
-                parts: &structure.parts,
-                places: &parts,
-                extended,
-            };
-            let mut out = Vec::new();
-            composer.part(0, &mut out);
-            out
-        };
+        let composed = |extended| composed(&structure, &parts, wire, extended, true);
         let fields = Fields::of_part(wire);
         let mut ready = Vec::new();
         envelope(&fields, &mut ready);
@@ -154,6 +144,32 @@ impl<'a> Record<'a> {
     pub fn wire_octets(&self) -> u64 {
         self.places.wire_octets
     }
+}
+
+/// BODY or BODYSTRUCTURE for IMAP4rev1, of which message/global is no message.
+pub(crate) fn structure_without_global(content: &Content, extended: bool) -> Vec<u8> {
+    let structure = Structure::scan(&content.wire, PartLimits::default());
+    let parts = places(&structure.parts, content);
+    composed(&structure, &parts, &content.wire, extended, false)
+}
+
+fn composed(
+    structure: &Structure,
+    places: &[Place],
+    content: &[u8],
+    extended: bool,
+    with_global: bool,
+) -> Vec<u8> {
+    let composer = Composer {
+        content,
+        parts: &structure.parts,
+        places,
+        extended,
+        with_global,
+    };
+    let mut out = Vec::new();
+    composer.part(0, &mut out);
+    out
 }
 
 /// Where the parts are on the wire. What the content's limit cut off belongs to the parts that reach to it.

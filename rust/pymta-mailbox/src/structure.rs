@@ -17,6 +17,13 @@ pub(crate) struct Composer<'a> {
     pub(crate) places: &'a [Place],
     /// BODYSTRUCTURE rather than BODY.
     pub(crate) extended: bool,
+    /// message/global is described as a message (RFC 9051 §9); to IMAP4rev1 it is a file like any other.
+    pub(crate) with_global: bool,
+}
+
+/// Whether what was composed may be another thing for IMAP4rev1.
+pub(crate) fn may_hold_global(composed: &[u8]) -> bool {
+    memchr::memmem::find(composed, b"\"message\" \"global\"").is_some()
 }
 
 impl Composer<'_> {
@@ -73,7 +80,8 @@ impl Composer<'_> {
         out.push(b' ');
         string(out, &facts.encoding, false);
         out.extend_from_slice(format!(" {}", place.body_octets).as_bytes());
-        if facts.media_type == "message" && matches!(facts.subtype.as_str(), "rfc822" | "global") {
+        let is_message = facts.subtype == "rfc822" || facts.subtype == "global" && self.with_global;
+        if facts.media_type == "message" && is_message {
             self.message(index, out);
             out.extend_from_slice(format!(" {}", place.lines).as_bytes());
         } else if is_text {

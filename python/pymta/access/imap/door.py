@@ -54,6 +54,7 @@ class ImapDoor(ReadingDoor):
                 auth_mechanisms=mechanisms,
                 login="PLAIN" in mechanisms,
                 auth_without_tls=in_the_clear,
+                compress=self.imap.compress,
                 append_octets_max=self.limits.message_octets_max,
                 identity=[("name", "pymta")],
                 limits={

@@ -29,6 +29,16 @@ class ImapDoorSettings(Section, frozen=True, kw_only=True):
             precedent="Dovecot: 180 s",
         ),
     ] = 2 * MINUTE
+    compress: Annotated[
+        bool,
+        Option(
+            "Whether clients may have the connection compressed (COMPRESS=DEFLATE). One that does costs a third of a MiB of "
+            "memory as long as it is connected, and mail is mostly compressed to a third.",
+            reader="access.imap.door",
+            rfc="4978",
+            precedent="Dovecot imap_zlib and mox: off",
+        ),
+    ] = False
     still_here_s: Annotated[
         Annotated[int, Meta(ge=1, le=29 * MINUTE)],
         Option(

@@ -19,6 +19,8 @@ mod mailbox_tests;
 mod mailboxes;
 mod messages;
 mod metadata;
+#[cfg(test)]
+mod model_tests;
 mod picture;
 mod preview;
 mod quota;

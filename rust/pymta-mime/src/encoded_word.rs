@@ -31,12 +31,12 @@ struct Word<'a> {
 ///   windows-1252.
 /// - Control characters but tab become U+FFFD.
 pub fn decode(value: &[u8], octets_max: usize) -> Cow<'_, str> {
-    if value.len() <= octets_max && memmem::find(value, b"=?").is_none() {
-        if let Ok(text) = std::str::from_utf8(value) {
-            if !text.contains(is_harmful) {
-                return Cow::Borrowed(text);
-            }
-        }
+    if value.len() <= octets_max
+        && memmem::find(value, b"=?").is_none()
+        && let Ok(text) = std::str::from_utf8(value)
+        && !text.contains(is_harmful)
+    {
+        return Cow::Borrowed(text);
     }
     let mut text = Text {
         decoded: String::new(),

@@ -175,10 +175,10 @@ fn take_line(
 ) -> bool {
     let line = &window[start..end];
     if matches!(line[0], b' ' | b'\t') {
-        if *last == Last::Field {
-            if let Some(span) = found.spans.last_mut() {
-                span.end = offset(end);
-            }
+        if *last == Last::Field
+            && let Some(span) = found.spans.last_mut()
+        {
+            span.end = offset(end);
         }
         return true;
     }

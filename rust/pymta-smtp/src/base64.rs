@@ -39,7 +39,7 @@ pub fn encode(octets: &[u8]) -> String {
 /// The octets that `text` stands for, or None where it is not exactly what [`encode`] would have made: wrong length,
 /// foreign octets, padding inside, or bits set beyond the end (two spellings of one secret help only an attacker).
 pub fn decode(text: &[u8]) -> Option<Vec<u8>> {
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         return None;
     }
     let mut octets = Vec::with_capacity(text.len() / 4 * 3);

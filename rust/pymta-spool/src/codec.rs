@@ -346,7 +346,7 @@ pub(crate) fn encode_done(tombstones: &[Tombstone]) -> Vec<u8> {
 }
 
 pub(crate) fn decode_done(payload: &[u8]) -> Result<Vec<Tombstone>, DecodeError> {
-    if payload.len() % 12 != 0 {
+    if !payload.len().is_multiple_of(12) {
         return Err(DecodeError);
     }
     payload

@@ -58,10 +58,10 @@ const PIECES_MAX: usize = 1024;
 impl Disk {
     /// Opens or makes the folder and takes its lock; None where another holds it.
     pub(crate) fn open(folder: &Path) -> io::Result<Option<Self>> {
-        if let Err(error) = rustix::fs::mkdir(folder, FOLDER_MODE) {
-            if error != Errno::EXIST {
-                return Err(error.into());
-            }
+        if let Err(error) = rustix::fs::mkdir(folder, FOLDER_MODE)
+            && error != Errno::EXIST
+        {
+            return Err(error.into());
         }
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
         let root = rustix::fs::open(folder, flags, Mode::empty())?;

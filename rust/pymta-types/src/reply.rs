@@ -49,10 +49,10 @@ impl Reply {
         if !(200..600).contains(&code) {
             return Err(ReplyError::Code);
         }
-        if let Some(Enhanced(class, subject, detail)) = enhanced {
-            if u16::from(class) != code / 100 || class == 3 || subject > 999 || detail > 999 {
-                return Err(ReplyError::Enhanced);
-            }
+        if let Some(Enhanced(class, subject, detail)) = enhanced
+            && (u16::from(class) != code / 100 || class == 3 || subject > 999 || detail > 999)
+        {
+            return Err(ReplyError::Enhanced);
         }
         Ok(Self {
             code,

@@ -323,3 +323,67 @@ fn what_must_be_asked_of_the_index() {
     assert_eq!((false, true, false), of(&[FetchItem::Envelope]));
     assert_eq!((false, true, true), of(&[seen]));
 }
+
+/// Parentheses close, quoted strings are ASCII and close, literals are as long as they say, and the line ends where all is
+/// closed.
+fn check_grammar(said: &[u8]) {
+    let mut depth = 0;
+    let mut rest = said;
+    while let Some((&octet, tail)) = rest.split_first() {
+        rest = tail;
+        match octet {
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            b'"' => loop {
+                let (&octet, tail) = rest.split_first().expect("a quote closes");
+                assert!(octet.is_ascii() && !matches!(octet, b'\r' | b'\n' | 0));
+                rest = if octet == b'\\' { &tail[1..] } else { tail };
+                if octet == b'"' {
+                    break;
+                }
+            },
+            b'{' => {
+                let end = memchr::memchr(b'}', rest).expect("a literal says its length");
+                let octets: usize = std::str::from_utf8(&rest[..end]).unwrap().parse().unwrap();
+                rest = rest[end + 1..]
+                    .strip_prefix(b"\r\n")
+                    .expect("a literal begins a line");
+                rest = &rest[octets..];
+            }
+            b'\r' => assert!(depth == 0 && rest == b"\n"),
+            other => assert!(matches!(other, b' '..=b'~' | b'\n'), "{other}"),
+        }
+    }
+    assert_eq!(0, depth);
+}
+
+proptest::proptest! {
+    #[test]
+    fn whatever_a_message_holds_what_is_said_keeps_the_grammar(lines in proptest::collection::vec(
+        proptest::prop_oneof![
+            proptest::strategy::Just(b"\n".to_vec()),
+            proptest::strategy::Just(b"--a\n".to_vec()),
+            proptest::strategy::Just(b"--a--\n".to_vec()),
+            proptest::strategy::Just(b"Content-Type: multipart/mixed; boundary=a; x=\"\xff\n \\\"\"\n".to_vec()),
+            proptest::strategy::Just(b"Content-Type: message/rfc822; a*0=\"\r\"; a*1*=''%00\n".to_vec()),
+            proptest::strategy::Just(b"Content-Transfer-Encoding: base64\n".to_vec()),
+            proptest::strategy::Just(b"Content-Disposition: x; filename=\0\"\\\n".to_vec()),
+            proptest::strategy::Just(b"From: \"a\\\"\x80\" <x@\"y\">, g: (z\n".to_vec()),
+            proptest::strategy::Just(b"Message-ID: <\"a\\\"\0@b>\r\n".to_vec()),
+            proptest::collection::vec(proptest::num::u8::ANY, 0..20),
+        ], 0..25), octets_max in 1usize..200) {
+        let content = lines.concat();
+        let items = [
+            FetchItem::Envelope,
+            FetchItem::Body,
+            FetchItem::BodyStructure,
+            FetchItem::Preview { lazy: false },
+            FetchItem::Section(section(&[], SectionText::All)),
+            FetchItem::Section(section(&[], fields(&["From", "\"\u{e9}\\"], false))),
+            FetchItem::Section(section(&[1], SectionText::Mime)),
+            FetchItem::Section(section(&[1, 1], SectionText::All)),
+            binary(&[], Some((1, 30))),
+        ];
+        check_grammar(&fetch_in_pieces(&content, &items, octets_max).unwrap());
+    }
+}

@@ -28,6 +28,8 @@ const DAMAGED_NAME: &str = "pymta.index.damaged";
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 /// For so long we wait for other processes. A first look at a large mailbox gives way between its batches.
 const BUSY_MS: u64 = 20_000;
+/// Of the index in memory, for each account that is open; the system keeps its own.
+const CACHE_KIB_MAX: i64 = 1024;
 /// Prepared statements that are kept.
 const STATEMENTS_MAX: usize = 64;
 /// What the log may keep of the disk after something large.
@@ -257,6 +259,7 @@ fn connect(disk: &Disk, path: &Path) -> Result<(Connection, u64), IndexError> {
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "journal_size_limit", LOG_OCTETS_KEPT)?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB_MAX)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 
 use crate::listing::{Found, Listing};
 use crate::mailbox::{Place, State};
+use crate::store::LIST_AGAIN_MS;
 use crate::types::flag;
 use crate::vanish::vanish;
 use crate::{IndexError, Mailbox, email_id};
@@ -89,7 +90,9 @@ impl Mailbox {
     }
 
     fn scope(&self, state: &State, (new_ns, cur_ns): (i64, i64), now: UnixMs) -> Scope {
-        let due = state.list_again_ms > 0 && milliseconds(now) >= state.list_again_ms;
+        // A clock that was set back must not put it off.
+        let left_ms = state.list_again_ms - milliseconds(now);
+        let due = state.list_again_ms > 0 && !(1..=LIST_AGAIN_MS).contains(&left_ms);
         if due || cur_ns != state.cur_seen_ns {
             Scope::All
         } else if new_ns != state.new_seen_ns {
@@ -162,16 +165,21 @@ impl Mailbox {
     }
 
     pub(crate) fn list(&self, scope: Scope) -> Result<Listing, IndexError> {
-        let mut found = Vec::new();
-        for (folder, is_new) in [(&self.folder.cur, false), (&self.folder.new, true)] {
-            if !is_new && scope != Scope::All {
-                continue;
-            }
-            let names = self.account.disk.list(folder);
-            let names = names.map_err(IndexError::io("list the mailbox"))?;
-            let names = names.into_iter().filter(|name| !name.starts_with('.'));
-            found.extend(names.map(|file_name| Found { file_name, is_new }));
-        }
+        let list = |is_new| -> Result<Vec<Found>, IndexError> {
+            let names = self.account.disk.list(self.subfolder(is_new));
+            let names = names.map_err(IndexError::io("list the mailbox"))?.into_iter();
+            let names = names.filter(|name| !name.starts_with('.'));
+            Ok(names.map(|file_name| Found { file_name, is_new }).collect())
+        };
+        // `new` first: what goes from there to `cur` meanwhile is seen once or twice, and not never. Seen twice, it is
+        // where it was going.
+        let new = list(true)?;
+        let mut found = if scope == Scope::All {
+            list(false)?
+        } else {
+            Vec::new()
+        };
+        found.extend(new);
         Ok(Listing::new(found))
     }
 

@@ -14,7 +14,7 @@ use crate::{IndexError, Mailbox, Message, StoreMode, Stored};
 
 /// After changes of our own the folder is not listed, but once when so much time has passed: another program may have
 /// changed it in the same moment.
-const LIST_AGAIN_MS: i64 = 5_000;
+pub(crate) const LIST_AGAIN_MS: i64 = 5_000;
 
 /// A change of flags, as bits.
 struct Change {

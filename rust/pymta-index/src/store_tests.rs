@@ -294,3 +294,33 @@ fn nobody_else_may_read_the_index() {
         assert_eq!(0o600, mode & 0o777, "{name}");
     }
 }
+
+#[test]
+fn what_others_put_in_the_place_of_ours_is_not_followed() {
+    use std::os::unix::fs::symlink;
+    let sandbox = Sandbox::new();
+    let outside = Sandbox::new();
+    fs::write(outside.folder.join("cur/1.a:2,"), "secret\n").unwrap();
+    symlink(&outside.folder, sandbox.folder.join(".Outside")).unwrap();
+    symlink(
+        outside.folder.join("cur/1.a:2,"),
+        sandbox.folder.join("cur/2.b:2,S"),
+    )
+    .unwrap();
+    fs::create_dir(sandbox.folder.join("cur/3.c:2,")).unwrap();
+    let name = sandbox.deliver("a\n");
+    let inbox = sandbox.inbox();
+    assert_eq!(vec![1], uids(&inbox));
+    assert_eq!(1, inbox.account.mailboxes(now()).unwrap().len());
+    assert!(inbox.account.mailbox("Outside", now()).is_err());
+    // A message whose file became a link is no message any more.
+    let path = sandbox.folder.join("new").join(format!("{name},S=2,W=3"));
+    fs::remove_file(&path).unwrap();
+    symlink(outside.folder.join("cur/1.a:2,"), path).unwrap();
+    assert!(inbox.open_file(1, now()).is_err());
+    drop(inbox);
+    let index = sandbox.folder.join("pymta.index");
+    fs::rename(&index, outside.folder.join("elsewhere")).unwrap();
+    symlink(outside.folder.join("elsewhere"), &index).unwrap();
+    assert!(sandbox.open_with(pymta_maildir::Quota::default()).is_err());
+}

@@ -452,7 +452,7 @@ pub enum SearchKey {
     Or(Box<(SearchKey, SearchKey)>),
     /// The others.
     Not(Box<SearchKey>),
-    /// Message numbers, or UIDs where the command is by UID.
+    /// Message numbers, also where the command is by UID (RFC 9051 §6.4.9).
     Sequence(SequenceSet),
     /// UID set
     Uid(SequenceSet),

@@ -139,7 +139,6 @@ impl View {
             keywords: &picture.keywords,
             count: number_of(picture.rows().len()),
             last_uid: picture.rows().last().map_or(0, |row| row.uid),
-            by_uid,
             saved: &picture.saved,
             now_s: i64::from(now.seconds()),
         };

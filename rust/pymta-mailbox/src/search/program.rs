@@ -17,8 +17,6 @@ pub struct Context<'a> {
     pub count: u32,
     /// The last message's UID: `*` as a UID; 0 for none.
     pub last_uid: u32,
-    /// The command is by UID: sets are of UIDs.
-    pub by_uid: bool,
     /// What `$` stands for: UIDs, ascending.
     pub saved: &'a [u32],
     /// For OLDER and YOUNGER.
@@ -112,7 +110,8 @@ fn made(key: &SearchKey, context: &Context<'_>, depth: usize) -> Test {
             Test::Or(tests)
         }
         SearchKey::Not(key) => Test::Not(Box::new(next(key))),
-        SearchKey::Sequence(set) => numbers(set, context, context.by_uid),
+        // Also where the command is by UID (RFC 9051 §6.4.9): only what is found is then said otherwise.
+        SearchKey::Sequence(set) => numbers(set, context, false),
         SearchKey::Uid(set) => numbers(set, context, true),
         SearchKey::Flag(system) => Test::Flag(match system {
             SystemFlag::Answered => flag::ANSWERED,

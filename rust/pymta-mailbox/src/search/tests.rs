@@ -100,7 +100,6 @@ fn found_in(mail: &mut Mail, key: &SearchKey, slice: usize) -> Vec<usize> {
         keywords: &keywords,
         count: u32::try_from(mail.messages.len()).unwrap(),
         last_uid: mail.messages.last().map_or(0, |message| message.uid),
-        by_uid: false,
         saved: &[20],
         now_s: 20 * DAY,
     };

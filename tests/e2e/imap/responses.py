@@ -17,6 +17,7 @@ class Client:
         self._socket = plain if context is None else context.wrap_socket(plain, server_hostname=host)
         self._file = self._socket.makefile("rb")
         self._count = 0
+        self._last = b""
         self._line()
 
     def close(self) -> None:
@@ -46,7 +47,7 @@ class Client:
         pieces = []
         while True:
             line = self._file.readline()
-            assert line.endswith(b"\r\n"), (self._socket.getpeername(), self._last, line)
+            assert line.endswith(b"\r\n"), (self._last, line)
             line = line[:-2]
             if not line.endswith(b"}") or b"{" not in line:
                 return [*pieces, line]

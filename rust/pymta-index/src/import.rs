@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use pymta_maildir::{Disk, Files, from_disk};
 use pymta_types::UnixMs;
 use rusqlite::Transaction;
+use rustix::fs::AtFlags;
+use rustix::io::Errno;
 
 use crate::mailbox::{Place, bits, keywords, message_of, number_of};
 use crate::scan::Scope;
@@ -20,6 +22,8 @@ use crate::{Account, IndexError, Mailbox};
 /// Where others keep UIDs, the newest first.
 const LISTS: [&str; 2] = ["dovecot-uidlist", "courierimapuiddb"];
 const KEYWORDS: &str = "dovecot-keywords";
+/// Beside a list that was taken in: one that is not newer is old news, also where the index was lost since.
+const TAKEN_IN: &str = "pymta-imported";
 const SUBSCRIPTIONS: &str = "subscriptions";
 /// A list of some million messages.
 const LIST_OCTETS_MAX: usize = 512 << 20;
@@ -109,26 +113,31 @@ impl Account {
 }
 
 impl Mailbox {
-    /// Takes over UIDs and UIDVALIDITY of another program; how many. Where this UIDVALIDITY is ours already, the list was
-    /// taken in before and is old by now: what has UIDs keeps them.
+    /// Takes over UIDs and UIDVALIDITY of another program; how many. A list that was taken in before is old by now, since
+    /// we gave UIDs behind its own: it is passed by, unless the other program wrote it anew and gave more than we did.
     fn import_uids(&self, now: UnixMs) -> Result<u64, IndexError> {
         let at = self.folder_itself()?;
         let read = |name, octets_max| read_small(&self.account.disk, &at, name, octets_max);
         let mut list = None;
         for name in LISTS {
             list = match read(name, LIST_OCTETS_MAX)? {
-                Some(octets) => list.or(UidList::parse(&octets)),
+                Some(octets) => list.or(UidList::parse(&octets).map(|found| (found, name))),
                 None => list,
             };
         }
-        let Some(list) = list else { return Ok(0) };
+        let Some((list, name)) = list else { return Ok(0) };
+        let is_old = match (modified_ns(&at, TAKEN_IN)?, modified_ns(&at, name)?) {
+            (Some(taken_in), Some(written)) => taken_in >= written,
+            _ => false,
+        };
         let names = read(KEYWORDS, SMALL_OCTETS_MAX)?;
         let names = names
             .map(|octets| uidlist::parse_keywords(&octets))
             .unwrap_or_default();
         self.account.write(|transaction| {
             let state = self.state(transaction)?;
-            if state.uid_validity == list.uid_validity {
+            let is_ours = state.uid_validity == list.uid_validity && state.uid_next >= list.uid_next;
+            if is_old || is_ours {
                 return Ok(0);
             }
             transaction.execute(FORGET_RECORDS, [self.key])?;
@@ -137,7 +146,7 @@ impl Mailbox {
             }
             let modseq = state.highest_modseq + 1;
             transaction.execute(
-                "UPDATE mailbox SET uid_validity = ?2, uid_next = ?3, highest_modseq = ?4, vanished_from = 0,
+                "UPDATE mailbox SET uid_validity = ?2, uid_next = ?3, highest_modseq = ?4, vanished_from = ?4,
                 new_seen_ns = 0, cur_seen_ns = 0 WHERE key = ?1",
                 (self.key, list.uid_validity, list.uid_next, modseq),
             )?;
@@ -148,6 +157,7 @@ impl Mailbox {
             self.uid_validity.store(list.uid_validity, Ordering::Relaxed);
             let kept = self.take_listed(transaction, &list, now)?;
             self.take_keywords(transaction, &names)?;
+            self.put_file(TAKEN_IN, b"", now)?;
             Ok(kept)
         })
     }
@@ -274,6 +284,17 @@ impl Mailbox {
         Ok(files
             .map(|place| (place.unique_name, flag::of_name(&place.rest)))
             .collect())
+    }
+}
+
+/// When a file was written; None where it is missing.
+fn modified_ns(at: &OwnedFd, name: &str) -> Result<Option<i128>, IndexError> {
+    match rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(
+            i128::from(stat.st_mtime) * 1_000_000_000 + i128::from(stat.st_mtime_nsec),
+        )),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(IndexError::io("look at a list of another program")(error.into())),
     }
 }
 

@@ -107,6 +107,34 @@ fn who_comes_from_dovecot_keeps_uids_flags_and_keywords() {
 }
 
 #[test]
+fn an_old_list_is_not_taken_in_again_and_a_newer_one_is() {
+    let sandbox = of_dovecot();
+    import(&sandbox.open());
+    sandbox.deliver("new\n"); // gets a UID that the list does not know
+    fs::remove_file(sandbox.folder.join("pymta.index")).unwrap();
+    let account = sandbox.open();
+    assert_eq!(0, import(&account).uids_kept.load(Ordering::Relaxed));
+    let inbox = account.mailbox("INBOX", now()).unwrap().unwrap();
+    assert_ne!(1_234_567_890, inbox.status().unwrap().uid_validity);
+    drop(inbox);
+    // Back at Dovecot for a while, which gave more UIDs.
+    let lists = |next: u32| {
+        format!(
+            "3 V1234567890 N{next} G0\n7 :1700000001.M1P1.h\n{} :1700000003.M1P1.h\n",
+            next - 1
+        )
+    };
+    for (next, kept) in [(300, 2), (400, 2), (350, 0)] {
+        fs::remove_file(sandbox.folder.join("pymta-imported")).unwrap();
+        fs::write(sandbox.folder.join("dovecot-uidlist"), lists(next)).unwrap();
+        assert_eq!(kept, import(&account).uids_kept.load(Ordering::Relaxed), "{next}");
+        fs::write(sandbox.folder.join("pymta-imported"), "").unwrap();
+    }
+    let inbox = account.mailbox("INBOX", now()).unwrap().unwrap();
+    assert_eq!(vec![7, 399, 400, 401], uids(&inbox));
+}
+
+#[test]
 fn who_leaves_takes_everything_along() {
     let sandbox = Sandbox::new();
     for _ in 0..3 {

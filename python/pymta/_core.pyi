@@ -651,7 +651,7 @@ class ImapUpload:
     """The messages of an APPEND or REPLACE on their way to the disk. All but the properties wait for it."""
 
     @property
-    def refusal(self) -> tuple[str, str | None] | None:
+    def refusal(self) -> tuple[str, str] | None:
         """Text and response code for `ImapSession.refuse`, where it cannot be taken (any more)."""
     @property
     def trouble(self) -> str | None:

@@ -54,7 +54,7 @@ const TABLE: [(Extension, &str, bool); 38] = {
         (Rev2, "IMAP4rev2", true),
         (Acl, "ACL", false),
         (Binary, "BINARY", true),
-        (Catenate, "CATENATE", false),
+        (Catenate, "CATENATE", true),
         (Children, "CHILDREN", true),
         (Condstore, "CONDSTORE", true),
         (CreateSpecialUse, "CREATE-SPECIAL-USE", true),

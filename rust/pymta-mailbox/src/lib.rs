@@ -43,6 +43,7 @@ mod structure;
 pub mod thread;
 mod upkeep;
 mod upload;
+mod url;
 mod vanished;
 mod view;
 #[cfg(test)]

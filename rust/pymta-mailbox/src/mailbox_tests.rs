@@ -1,6 +1,8 @@
 //! Commands about mailboxes as a whole, copies, and uploads, as transcripts.
 
-use pymta_imap::command::{Command, FetchItem, Flags, List, MetadataDepth, StatusItem};
+use pymta_imap::command::{
+    Command, FetchItem, Flags, List, MetadataDepth, Section, SectionForm, SectionText, StatusItem,
+};
 use pymta_imap::{AskedAppend, AskedMessage, Enabled, Replaces};
 use pymta_maildir::Quota;
 
@@ -281,7 +283,7 @@ fn quota_is_said_and_holds_for_copies_and_uploads() {
     );
     assert!(session.say(copy(all(), "a", true)).starts_with("* OK [COPYUID "));
     let upload = begin(&mut session, "INBOX", None, 10);
-    assert_eq!(Some("OVERQUOTA"), upload.refusal().unwrap().code);
+    assert_eq!("OVERQUOTA", upload.refusal().unwrap().code);
 }
 
 #[test]
@@ -371,7 +373,7 @@ fn several_messages_are_added_at_once() {
 fn an_upload_is_refused_before_it_costs_anything() {
     let sandbox = Sandbox::new();
     let mut session = sandbox.in_inbox();
-    let code = |upload: &Upload| upload.refusal().unwrap().code.unwrap();
+    let code = |upload: &Upload| upload.refusal().unwrap().code.clone();
     assert_eq!("TRYCREATE", code(&begin(&mut session, "Nowhere", None, 10)));
     assert_eq!("TOOBIG", code(&begin(&mut session, "INBOX", None, (1 << 26) + 1)));
     let nobody = Replaces {
@@ -424,4 +426,38 @@ fn uid_expunge_removes_only_of_the_set() {
         "* 2 EXPUNGE\r\na OK Expunged\r\n",
         session.say_uid(Command::Expunge(Some(numbers(&[(2, 2)]))))
     );
+}
+
+/// RFC 4469 §5: a message is made of a part of another one and of new text.
+#[test]
+fn a_message_is_put_together_from_what_is_there() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver("Subject: old\n\nwhat was said\n");
+    let mut session = sandbox.in_inbox();
+    let mut upload = begin(&mut session, "INBOX", None, 10);
+    upload.message(AskedMessage {
+        flags: Flags::default(),
+        internal_date_s: None,
+        octets: None,
+    });
+    upload.write(b"Subject: new\r\n\r\n> ");
+    upload.url(&mut session.view, "/INBOX/;UID=1/;SECTION=TEXT");
+    upload.write(b"indeed\r\n");
+    assert_eq!(None, upload.refusal());
+    end(&mut session, upload);
+    let whole = FetchItem::Section(Section {
+        part: Vec::new(),
+        text: SectionText::All,
+        peek: true,
+        partial: None,
+        form: SectionForm::Body,
+    });
+    let said = session.say(fetch(numbers(&[(2, 2)]), vec![whole]));
+    assert!(
+        said.contains("Subject: new\r\n\r\n> what was said\r\nindeed\r\n)"),
+        "{said}"
+    );
+    let mut upload = begin(&mut session, "INBOX", None, 10);
+    upload.url(&mut session.view, "/INBOX/;UID=9");
+    assert_eq!("BADURL /INBOX/;UID=9", upload.refusal().unwrap().code);
 }

@@ -1,8 +1,9 @@
 //! The messages of an APPEND or REPLACE on their way to the disk: all of them become messages, or none.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use pymta_imap::write::{self, Status};
+use pymta_imap::write::{self, Status, is_code};
 use pymta_imap::{AskedAppend, AskedMessage};
 use pymta_index::{Added, IndexError, Mailbox};
 use pymta_maildir::Usage;
@@ -10,15 +11,16 @@ use pymta_types::UnixMs;
 
 use crate::ending::Ending;
 use crate::messages::bits_of;
+use crate::url::Url;
 use crate::view::{Outcome, View, is_trouble};
 
 /// Why an upload is not taken (any more).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// For a reader.
     pub text: &'static str,
     /// The response code.
-    pub code: Option<&'static str>,
+    pub code: Cow<'static, str>,
 }
 
 impl Refusal {
@@ -28,7 +30,7 @@ impl Refusal {
     const fn new(code: &'static str, text: &'static str) -> Self {
         Self {
             text,
-            code: Some(code),
+            code: Cow::Borrowed(code),
         }
     }
 }
@@ -95,8 +97,8 @@ impl Upload {
     }
 
     /// Why it is not taken.
-    pub fn refusal(&self) -> Option<Refusal> {
-        self.refusal
+    pub fn refusal(&self) -> Option<&Refusal> {
+        self.refusal.as_ref()
     }
 
     /// The next message begins.
@@ -124,9 +126,27 @@ impl Upload {
         self.with(|messages| messages.write(octets));
     }
 
-    /// It goes on with what is there already (RFC 4469), which is not announced yet.
-    pub fn url(&mut self, _view: &mut View, _url: &str) {
-        self.refuse(Refusal::new("BADURL", "URLs are not taken"));
+    /// It goes on with what a URL of ours names (RFC 4469).
+    pub fn url(&mut self, view: &mut View, url: &str) {
+        let now = self.now;
+        let read = Url::parse(url).map(|url| url.read(view, now, &mut |octets| self.write(octets)));
+        match read {
+            Some(Ok(true)) => {}
+            Some(Err(error)) => self.fail(&error),
+            _ => {
+                // RFC 4469 §4: which one.
+                let code = format!("BADURL {url}");
+                let code = if is_code(&code) {
+                    Cow::Owned(code)
+                } else {
+                    Cow::Borrowed("BADURL")
+                };
+                self.refuse(Refusal {
+                    text: "A URL names nothing here",
+                    code,
+                });
+            }
+        }
     }
 
     fn with(&mut self, act: impl FnOnce(&mut pymta_index::Upload) -> Outcome<()>) {

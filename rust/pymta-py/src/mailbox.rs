@@ -158,9 +158,12 @@ impl PyImapUpload {
 #[pymethods]
 impl PyImapUpload {
     #[getter]
-    fn refusal(&self, py: Python<'_>) -> Option<(String, Option<String>)> {
-        let refusal = py.detach(|| locked(&self.upload).as_ref().and_then(Upload::refusal))?;
-        Some((refusal.text.to_owned(), refusal.code.map(str::to_owned)))
+    fn refusal(&self, py: Python<'_>) -> Option<(String, String)> {
+        py.detach(|| {
+            let upload = locked(&self.upload);
+            let refusal = upload.as_ref().and_then(Upload::refusal)?;
+            Some((refusal.text.to_owned(), refusal.code.clone().into_owned()))
+        })
     }
 
     #[getter]

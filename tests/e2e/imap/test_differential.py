@@ -60,6 +60,8 @@ FETCH_KNOWN = {
 }
 SEARCH_KNOWN = {
     "SEARCH FROM Do": "we: Dovecot finds it in the MISSING_DOMAIN that it puts where an address has none",
+    "UID SEARCH OR (SENTSINCE 11-Nov-2026 HEADER Date 2026) NOT (SENTBEFORE 17-Jun-2026 HEADER Date 2026)": "we: what "
+    "has no Date has none that holds 2026, so NOT finds it",
 }
 # Dovecot takes 1969 for the end of time, and sorts careless addresses by what it puts in their place.
 ORDERLY = [content for number, content in enumerate(MESSAGES, 1) if number not in (6, 27, 28)]

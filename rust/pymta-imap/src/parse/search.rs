@@ -155,6 +155,7 @@ impl Cursor<'_> {
                 self.expect(b')')?;
                 Ok(one_or_all(all))
             }
+            Some(b'0'..=b'9' | b'*') if self.grammar.enabled.uid_only => Err(Flaw::UidRequired), // RFC 9586 §3.3
             Some(b'0'..=b'9' | b'*' | b'$') => self.set().map(SearchKey::Sequence),
             _ => match self.word()?.as_str() {
                 "OR" => {

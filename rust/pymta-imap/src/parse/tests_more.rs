@@ -100,6 +100,8 @@ fn numbers_are_refused_where_only_uids_are_taken() {
     let found = |line: &str| command(format!("a {line}").as_bytes(), uids, false).1;
     assert_eq!(Err(Flaw::UidRequired), found("FETCH 1 FLAGS"));
     assert!(found("UID FETCH 1 FLAGS").is_ok());
+    assert_eq!(Err(Flaw::UidRequired), found("UID SEARCH NOT 1:3"));
+    assert!(found("UID SEARCH UID 1:3 $").is_ok());
 }
 
 /// RFC 2971, RFC 5161, RFC 9051 §6.2.

@@ -306,3 +306,34 @@ fn append_comes_in_segments() {
         assert_eq!(Err(Flaw::Syntax), read(octets, place), "{octets:?}");
     }
 }
+
+/// Lines as Thunderbird, Apple Mail, mutt, mbsync, Roundcube, K-9 and Evolution write them.
+#[test]
+fn what_clients_write_is_understood() {
+    for line in [
+        "ID (\"name\" \"iPhone Mail\" \"version\" \"21F90\" \"os\" \"iOS\" \"os-version\" \"17.5.1 (21F90)\")",
+        "list (subscribed) \"\" \"*\" return (special-use)",
+        "LIST (SPECIAL-USE) \"\" \"*\"",
+        "LIST \"\" \"%\" RETURN (CHILDREN STATUS (MESSAGES RECENT UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ))",
+        "lsub \"\" \"*\"",
+        "select \"INBOX\" (CONDSTORE)",
+        "getquotaroot \"INBOX\"",
+        "UID fetch 1:* (FLAGS)",
+        "UID fetch 1:5,9 (UID RFC822.SIZE FLAGS BODY.PEEK[HEADER.FIELDS (From To Cc Subject Date Message-ID)])",
+        "UID FETCH 7 (UID RFC822.SIZE BODY.PEEK[]<0.20480>)",
+        "FETCH 1:5 (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (DATE FROM X-LABEL)])",
+        "UID FETCH 12 (BODY.PEEK[1.2] BODY.PEEK[HEADER])",
+        "uid store 3 +Flags (\\Seen $NotJunk)",
+        "UID STORE 3 -FLAGS.SILENT \\Flagged",
+        "UID SEARCH RETURN (ALL COUNT) 1:* SINCE 1-Nov-2026 NOT DELETED",
+        "UID SEARCH HEADER Message-ID \"<a@example.org>\"",
+        "SEARCH CHARSET UTF-8 UNDELETED OR OR FROM {1+}\r\nx TO {1+}\r\nx SUBJECT {1+}\r\nx",
+        "UID SORT RETURN (COUNT ALL) (REVERSE DATE) UTF-8 UNDELETED",
+        "UID THREAD REFERENCES US-ASCII UNDELETED",
+        "UID MOVE 5 \"Deleted Messages\"",
+        "STATUS \"Sent Items\" (UIDNEXT UIDVALIDITY UNSEEN RECENT MESSAGES)",
+        "CREATE \"Entw&APw-rfe/2026\"",
+    ] {
+        assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line));
+    }
+}

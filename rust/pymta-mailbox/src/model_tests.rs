@@ -216,6 +216,10 @@ proptest! {
         ];
         for (who, act) in &acts {
             do_it(act, &mut clients[*who], &sandbox);
+            // Who is told of UIDs that are gone has to know those that there are (RFC 7162 §3.2.10).
+            if *who == 1 && clients[1].messages.iter().any(|known| known.uid.is_none()) {
+                clients[1].learn();
+            }
         }
         // New messages' UIDs are asked for; everything else was told.
         let mut pictures = Vec::new();

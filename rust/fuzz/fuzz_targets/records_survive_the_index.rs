@@ -9,7 +9,8 @@ use pymta_mailbox::Octets;
 use pymta_mailbox::fetch::{Given, Responder};
 use pymta_mailbox::record::Record;
 
-fuzz_target!(|content: Vec<u8>| {
+fuzz_target!(|octets: &[u8]| {
+    let content = octets.to_vec();
     let record = Record::of_file(&content).expect("memory can be read");
     let encoded = record.encode();
     assert_eq!(Some(&record), Record::decode(&encoded).as_ref());

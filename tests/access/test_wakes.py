@@ -71,6 +71,7 @@ async def test_who_watches_a_folder_that_is_removed_is_woken_and_blind(wakes: Wa
     folder.rmdir()
     await woken(event)
     await asyncio.sleep(0)
+    assert watch.is_blind
     assert 0 == wakes.watched_count
     folder.mkdir()
     watch.use([str(folder)])
@@ -89,4 +90,11 @@ async def test_two_names_of_one_folder_are_watched_until_both_are_given_up(
     (folder / "a").touch()
     await woken(event)
     watch.use([])
+    assert 0 == wakes.watched_count
+
+
+async def test_who_has_gone_watches_nothing_any_more(wakes: Wakes, tmp_path: Path) -> None:
+    watch = wakes.watch(lambda: None)
+    watch.close()
+    watch.use([str(tmp_path)])
     assert 0 == wakes.watched_count

@@ -7,7 +7,8 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from tests.e2e.imap.conftest import ALICE, HOST, PASSWORD, Reading, message
 
@@ -121,3 +122,30 @@ def test_who_waits_is_told_that_we_are_still_here(start_reading: Start) -> None:
             assert "* OK Still here" == client.until("* OK")[-1]
         client.say("DONE")
         assert client.until("c ")[-1].startswith("c OK")
+
+
+def test_who_says_done_in_the_packet_of_idle_leaves_nothing_watched(start_reading: Start) -> None:
+    reading = start_reading()
+    with idling(reading) as client:
+        client.say("DONE")
+        client.until("c OK")
+        for number in range(50):
+            client.say(f"i{number} IDLE", "DONE")
+            assert client.until(f"i{number} ")[-1].startswith(f"i{number} OK")
+        assert 0 == watched_count(reading)
+        client.say("j IDLE")
+        client.until("+")
+        reading.put("1.a", message(1))
+        client.until("* 1 EXISTS")
+        assert watched_count(reading) > 0
+    reading.server.wait_event("connect", listener="imaps")
+    assert 0 == watched_count(reading)
+
+
+def watched_count(reading: Reading) -> int:
+    """Files and folders, of the whole process."""
+    count = 0
+    for file in Path(f"/proc/{reading.server.pid}/fdinfo").iterdir():
+        with suppress(FileNotFoundError):
+            count += file.read_text(encoding="ascii").count("inotify wd:")
+    return count

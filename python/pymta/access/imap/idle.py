@@ -88,17 +88,24 @@ class Wakes:
 class Watch:
     """What one session waits for."""
 
-    __slots__ = ("_numbers", "_wakes", "is_blind", "wake")
+    __slots__ = ("_is_closed", "_numbers", "_wakes", "is_blind", "wake")
 
     def __init__(self, wakes: Wakes, wake: Callable[[], None]) -> None:
         self._wakes = wakes
         self.wake = wake
         self._numbers: dict[str, int] = {}
+        self._is_closed = False
         self.is_blind = False
         """Something of it is not watched: look from time to time."""
 
     def use(self, paths: Iterable[str]) -> None:
-        """Wait for these from now on. What was changed before it returns may have been missed: look once."""
+        """
+        Wait for these from now on. What was changed before it returns may have been missed: look once.
+
+        Nothing happens once it is closed: a look that was begun before may still ask.
+        """
+        if self._is_closed:
+            return
         wanted = set(paths)
         for path in self._numbers.keys() - wanted:
             self._forget(path)
@@ -119,6 +126,7 @@ class Watch:
 
     def close(self) -> None:
         """Waits no longer."""
+        self._is_closed = True
         for path in tuple(self._numbers):
             self._forget(path)
 

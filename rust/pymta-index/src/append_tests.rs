@@ -91,6 +91,6 @@ fn an_upload_that_is_dropped_or_does_not_fit_leaves_nothing() {
     assert!(sandbox.list("tmp").is_empty() && sandbox.list("new").is_empty());
     assert_eq!(2, upload(&["12345", "12345"]).commit(now()).unwrap().uids.len());
     assert_eq!(10, account.used(now()).unwrap().octets);
-    inbox.expunge(&[1], now()).unwrap();
+    inbox.remove(&[1], now()).unwrap();
     assert_eq!(5, account.used(now()).unwrap().octets);
 }

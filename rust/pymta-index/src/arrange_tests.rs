@@ -204,7 +204,7 @@ fn records_are_those_of_their_mailbox_and_end_with_it() {
         .put_records(&[(1, None, b"one".to_vec()), (2, None, b"two".to_vec())])
         .unwrap();
     inbox.copy(&other, &[1, 2], crate::CopyMode::Copy, now()).unwrap();
-    other.expunge(&[1], now()).unwrap();
+    other.remove(&[1], now()).unwrap();
     let count = || -> i64 {
         let count = "SELECT count(*) FROM record";
         account

@@ -45,7 +45,7 @@ fn a_copy_keeps_all_but_its_uid() {
     assert_eq!(vec![Some(b"record".to_vec())], other.records(&[1]).unwrap());
     other.reconcile(now()).unwrap();
     assert_eq!(2, other.messages().unwrap().len());
-    inbox.expunge(&[2], now()).unwrap();
+    inbox.remove(&[2], now()).unwrap();
     assert!(other.open_file(1, now()).unwrap().is_some());
     assert_eq!(1, list(&sandbox.folder.join(".b/new")).len());
 }

@@ -83,7 +83,7 @@ fn who_comes_from_dovecot_keeps_uids_flags_and_keywords() {
         .map(|info| info.name.as_str());
     assert_eq!(vec!["Lists/pymta", "Sent"], subscribed.collect::<Vec<_>>());
     // A second time it is old news, whatever happened since.
-    inbox.expunge(&[99], now()).unwrap();
+    inbox.remove(&[99], now()).unwrap();
     inbox
         .store(&[7], StoreMode::Remove, (0, &["work"]), None, now())
         .unwrap();
@@ -153,7 +153,7 @@ fn who_leaves_takes_everything_along() {
     inbox
         .store(&[3], StoreMode::Add, (0, &["work"]), None, now())
         .unwrap();
-    inbox.expunge(&[1], now()).unwrap();
+    inbox.remove(&[1], now()).unwrap();
     let before = inbox.status().unwrap();
     let messages = inbox.messages().unwrap();
     let progress = Progress::default();

@@ -191,7 +191,7 @@ impl World {
             }
             Step::Expunge(at, which) => {
                 let (uids, mut places) = self.chosen(at, which);
-                assert_eq!(uids, self.mailbox(at).expunge(&uids, now)?);
+                assert_eq!(uids, self.mailbox(at).remove(&uids, now)?);
                 places.sort_unstable();
                 for place in places.into_iter().rev() {
                     self.model[at].remove(place);

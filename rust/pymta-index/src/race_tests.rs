@@ -37,7 +37,7 @@ fn work(account: &Arc<Account>, odd: u32) -> Vec<u32> {
         if round % 5 == odd {
             inbox.copy(&other, &[uid], CopyMode::Move, now()).unwrap();
         } else if round % 5 == odd + 2 {
-            assert_eq!(vec![uid], inbox.expunge(&[uid], now()).unwrap());
+            assert_eq!(vec![uid], inbox.remove(&[uid], now()).unwrap());
         }
         inbox.reconcile(later(u64::from(round))).unwrap();
     }
@@ -86,7 +86,7 @@ fn what_one_changes_the_other_learns() {
     mine.store(&[1], StoreMode::Add, (0, &["work"]), None, now())
         .unwrap();
     let uid = append(&mine, "b\r\n");
-    mine.expunge(&[uid], now()).unwrap();
+    mine.remove(&[uid], now()).unwrap();
     let changes = theirs.changes(since).unwrap();
     assert_eq!((1, 1), (changes.changed[0].uid, changes.changed[0].keywords));
     assert_eq!(vec![uid..=uid], changes.vanished);
@@ -106,7 +106,7 @@ fn old_changes_are_told_by_what_is_there() {
     }
     let inbox = sandbox.inbox();
     let since = inbox.status().unwrap().highest_modseq;
-    inbox.expunge(&[2, 4], now()).unwrap();
+    inbox.remove(&[2, 4], now()).unwrap();
     let key = inbox.key;
     inbox
         .account()

@@ -172,18 +172,32 @@ impl Mailbox {
         })
     }
 
-    /// Removes messages for ever; those that are gone already are fine. Which were removed, ascending.
+    /// Removes those messages for ever that have `\Deleted` now: what was marked when the caller looked may not be any
+    /// more. Which were removed, ascending.
     ///
     /// # Errors
     /// As of any change.
     pub fn expunge(&self, uids: &[u32], now: UnixMs) -> Result<Vec<u32>, IndexError> {
+        self.remove_those(uids, flag::DELETED, now)
+    }
+
+    /// Removes messages for ever, whatever their flags; those that are gone already are fine. Which were removed,
+    /// ascending.
+    ///
+    /// # Errors
+    /// As of any change.
+    pub fn remove(&self, uids: &[u32], now: UnixMs) -> Result<Vec<u32>, IndexError> {
+        self.remove_those(uids, 0, now)
+    }
+
+    fn remove_those(&self, uids: &[u32], needed: u8, now: UnixMs) -> Result<Vec<u32>, IndexError> {
         let mut uids = uids.to_vec();
         uids.sort_unstable();
         uids.dedup();
         self.account.write(|transaction| {
             let state = self.state(transaction)?;
             let before = self.touched()?;
-            let gone = self.remove_files(transaction, &uids, now)?;
+            let gone = self.remove_files(transaction, &uids, needed, now)?;
             // A listing in between may have used the next one.
             let modseq = self.state(transaction)?.highest_modseq + 1;
             vanish(transaction, self.key, &gone, modseq)?;
@@ -199,6 +213,7 @@ impl Mailbox {
         &self,
         transaction: &Transaction<'_>,
         uids: &[u32],
+        needed: u8,
         now: UnixMs,
     ) -> Result<Vec<u32>, IndexError> {
         let (mut gone, mut synced) = (Vec::new(), [false; 2]);
@@ -206,6 +221,11 @@ impl Mailbox {
         let mut is_listed = false;
         for &uid in uids {
             while let Some(place) = self.place(transaction, uid)? {
+                // The letters are a part of the name: a file that lost its T meanwhile is not found by this one.
+                let flags = flag::of_name(&place.rest);
+                if flags & needed != needed {
+                    break;
+                }
                 let file_octets = self.file_octets(&place);
                 let removed = self.account.act("remove a message", |disk| {
                     disk.remove(self.subfolder(place.is_new), &place.file_name())
@@ -216,15 +236,14 @@ impl Mailbox {
                         self.scan(transaction, Some(Scope::All), now)?;
                         continue;
                     }
-                    Err(error) if is_missing(&error) => {}
-                    removed => {
-                        removed?;
-                        synced[usize::from(!place.is_new)] = true;
-                        if flag::of_name(&place.rest) & flag::DELETED == 0 {
-                            octets -= file_octets;
-                            count -= 1;
-                        }
-                    }
+                    // Somebody renames it again and again: it is there, and stays.
+                    Err(error) if is_missing(&error) => break,
+                    removed => removed?,
+                }
+                synced[usize::from(!place.is_new)] = true;
+                if flags & flag::DELETED == 0 {
+                    octets -= file_octets;
+                    count -= 1;
                 }
                 gone.push(uid);
                 break;

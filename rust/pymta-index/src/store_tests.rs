@@ -158,7 +158,7 @@ fn a_file_that_was_renamed_meanwhile_is_still_opened_stored_and_removed() {
         .store(&[2], StoreMode::Add, (flag::SEEN, &[]), None, now())
         .unwrap();
     assert_eq!(flag::SEEN | flag::ANSWERED, stored.changed[0].flags);
-    assert_eq!(vec![3], inbox.expunge(&[3], now()).unwrap());
+    assert_eq!(vec![3], inbox.remove(&[3], now()).unwrap());
     assert_eq!(2, sandbox.list("cur").len());
     fs::remove_file(sandbox.folder.join("cur").join(format!("{}:2,R", names[0]))).unwrap();
     assert!(inbox.open_file(1, now()).unwrap().is_none());
@@ -192,13 +192,36 @@ fn expunged_uids_are_told_and_never_come_again() {
     }
     let inbox = sandbox.inbox();
     let since = inbox.status().unwrap().highest_modseq;
-    assert_eq!(vec![2, 3, 5], inbox.expunge(&[5, 2, 3, 99], now()).unwrap());
+    assert_eq!(vec![2, 3, 5], inbox.remove(&[5, 2, 3, 99], now()).unwrap());
     sandbox.deliver("b\n");
     inbox.reconcile(now()).unwrap();
     assert_eq!(vec![1, 4, 6], uids(&inbox));
     let changes = inbox.changes(since).unwrap();
     assert_eq!(vec![2..=3, 5..=5], changes.vanished);
     assert_eq!(3, sandbox.list("new").len());
+}
+
+#[test]
+fn what_lost_its_mark_since_is_not_expunged() {
+    let sandbox = Sandbox::new();
+    for _ in 0..4 {
+        sandbox.deliver("a\n");
+    }
+    let inbox = sandbox.inbox();
+    inbox
+        .store(&[1, 2, 3], StoreMode::Add, (flag::DELETED, &[]), None, now())
+        .unwrap();
+    // One by another session, one by another program.
+    inbox
+        .store(&[1], StoreMode::Remove, (flag::DELETED, &[]), None, now())
+        .unwrap();
+    let cur = sandbox.folder.join("cur");
+    let name = &sandbox.list("cur")[1];
+    fs::rename(cur.join(name), cur.join(name.replace(":2,T", ":2,S"))).unwrap();
+    assert_eq!(vec![3], inbox.expunge(&[1, 2, 3, 4], now()).unwrap());
+    assert_eq!(vec![0, flag::SEEN, 0], flags(&inbox));
+    assert_eq!(2, sandbox.list("cur").len());
+    assert_eq!(vec![1, 2], inbox.remove(&[1, 2], now()).unwrap());
 }
 
 #[test]

@@ -188,7 +188,7 @@ impl Upload {
                 // The new one first: between the two, the message is there twice rather than not at all (RFC 8508 §3.5).
                 write::untagged(out, Status::Ok, Some(&code), "Replaced");
                 if let Some(picture) = view.selected.as_ref() {
-                    picture.mailbox.expunge(&[uid], now)?;
+                    picture.mailbox.remove(&[uid], now)?;
                 }
                 Ok(Ending::ok("Replaced"))
             }),

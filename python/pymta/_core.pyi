@@ -638,6 +638,12 @@ class ImapView:
     @property
     def selected(self) -> bool: ...
     @property
+    def gone(self) -> bool:
+        """
+        The mailboxes' index was damaged or made anew: there will be no news, and every command is answered with NO. The
+        session has to end; who logs in again gets the new one. Look at it after `run`, `go_on`, `poll` and `append`.
+        """
+    @property
     def watched(self) -> list[str]:
         """Files and folders which change (inotify) when `poll` may have news; empty where nothing is selected."""
     def take_trouble(self) -> str | None:

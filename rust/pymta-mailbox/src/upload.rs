@@ -53,7 +53,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    pub(crate) fn begin(view: &View, asked: AskedAppend, octets: Option<u64>, now: UnixMs) -> Self {
+    pub(crate) fn begin(view: &mut View, asked: AskedAppend, octets: Option<u64>, now: UnixMs) -> Self {
         let octets_max = view.append_octets_max.unwrap_or(u64::MAX);
         let mut upload = Self {
             asked,
@@ -68,7 +68,10 @@ impl Upload {
         match upload.prepare(view, octets) {
             Ok(Ok(mailbox)) => upload.messages = Some(mailbox.begin_append()),
             Ok(Err(refusal)) => upload.refusal = Some(refusal),
-            Err(error) => upload.fail(&error),
+            Err(error) => {
+                view.heed(&error);
+                upload.fail(&error);
+            }
         }
         upload
     }
@@ -132,7 +135,10 @@ impl Upload {
         let read = Url::parse(url).map(|url| url.read(view, now, &mut |octets| self.write(octets)));
         match read {
             Some(Ok(true)) => {}
-            Some(Err(error)) => self.fail(&error),
+            Some(Err(error)) => {
+                view.heed(&error);
+                self.fail(&error);
+            }
             _ => {
                 // RFC 4469 §4: which one.
                 let code = format!("BADURL {url}");

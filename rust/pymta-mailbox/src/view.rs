@@ -33,6 +33,8 @@ pub struct View {
     pub(crate) cut_off: Option<io::Error>,
     /// What is for the operator: the client was told no more than that something failed.
     pub(crate) trouble: Option<String>,
+    /// The index under it is another one, or none.
+    is_gone: bool,
 }
 
 /// A command that is not over yet.
@@ -80,6 +82,7 @@ impl View {
             running: None,
             cut_off: None,
             trouble: None,
+            is_gone: false,
         }
     }
 
@@ -91,10 +94,14 @@ impl View {
             picture.condstore |= asked.enabled.condstore || asked.enabled.qresync;
         }
         self.refresh(&mut out, now);
+        let Tagged { tag, by_uid, command } = asked.tagged;
+        if self.is_gone {
+            Ending::from(&IndexError::Replaced).say(&mut out, &tag);
+            return out;
+        }
         if let Some(picture) = self.selected.as_mut() {
             picture.tell_arrivals(&mut out, asked.enabled);
         }
-        let Tagged { tag, by_uid, command } = asked.tagged;
         let step = self.obey(command, by_uid, &tag, &mut out, now);
         self.take_step(step, tag, &mut out);
         out
@@ -153,10 +160,22 @@ impl View {
         self.trouble.take()
     }
 
+    /// Whether the index was replaced, or is damaged: nothing here is true any more, and every command is answered with
+    /// NO. Who waits for news would wait for ever, so the session has to end; whoever logs in anew gets a new index.
+    pub fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+
     fn note(&mut self, error: &IndexError) {
+        self.heed(error);
         if is_trouble(error) {
             self.trouble = Some(error.to_string());
         }
+    }
+
+    /// What an error says of the view itself.
+    pub(crate) fn heed(&mut self, error: &IndexError) {
+        self.is_gone |= matches!(error, IndexError::Damaged(_) | IndexError::Replaced);
     }
 
     /// Why what was said last must be the last: a message could not be read in the middle of it, and only the end of the
@@ -178,7 +197,8 @@ impl View {
             .unwrap_or_default()
     }
 
-    /// Takes news of the selected mailbox into the picture. Trouble is left to the command that meets it.
+    /// Takes news of the selected mailbox into the picture. Trouble is noted; a command that meets it
+    /// says so.
     pub(crate) fn refresh(&mut self, out: &mut Vec<u8>, now: UnixMs) {
         match self.selected.as_mut().map(|picture| picture.refresh(now)) {
             Some(Err(IndexError::NoMailbox)) => {

@@ -298,17 +298,21 @@ fn no_flag_is_lost_between_two_sessions() {
     assert_eq!(both, other.flags());
 }
 
+fn remove_index(sandbox: &Sandbox) {
+    for name in Sandbox::files(&sandbox.folder()) {
+        if name.starts_with("pymta.index") {
+            std::fs::remove_file(sandbox.folder().join(name)).unwrap();
+        }
+    }
+}
+
 #[test]
 fn trouble_is_no_for_the_client_and_a_cause_for_the_operator() {
     let sandbox = Sandbox::new();
     sandbox.deliver_many(1);
     let mut session = sandbox.in_inbox();
     assert_eq!(None, session.view.take_trouble());
-    for name in Sandbox::files(&sandbox.folder()) {
-        if name.starts_with("pymta.index") {
-            std::fs::remove_file(sandbox.folder().join(name)).unwrap();
-        }
-    }
+    remove_index(&sandbox);
     assert!(session.say(select("INBOX")).contains("a NO [UNAVAILABLE] "));
     assert_eq!(
         Some("the index was replaced".to_owned()),
@@ -317,4 +321,31 @@ fn trouble_is_no_for_the_client_and_a_cause_for_the_operator() {
     assert_eq!(None, session.view.take_trouble());
     // Who logs in anew gets a new index, beside those who have the old one.
     assert!(sandbox.in_inbox().flags().contains("* 1 FETCH (UID 1 "));
+}
+
+#[test]
+fn who_only_waits_for_news_learns_that_the_index_was_replaced() {
+    let sandbox = Sandbox::new();
+    let mut session = sandbox.in_inbox();
+    session.poll();
+    assert!(!session.view.is_gone());
+    remove_index(&sandbox);
+    assert_eq!("", session.poll());
+    assert!(session.view.is_gone());
+    assert_eq!(
+        "a NO [UNAVAILABLE] The mailbox cannot be used now; log in anew\r\n",
+        session.say(Command::Noop)
+    );
+    // Also where nothing was selected, as soon as something is asked.
+    let mut other = sandbox.session();
+    remove_index(&sandbox);
+    assert!(
+        other
+            .say(Command::Status {
+                mailbox: "INBOX".to_owned(),
+                items: vec![]
+            })
+            .starts_with("a NO [UNAVAILABLE]")
+    );
+    assert!(other.view.is_gone());
 }

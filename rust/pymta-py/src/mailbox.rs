@@ -114,6 +114,11 @@ impl PyImapView {
     }
 
     #[getter]
+    fn gone(&self, py: Python<'_>) -> bool {
+        py.detach(|| locked(&self.0).as_ref().is_some_and(View::is_gone))
+    }
+
+    #[getter]
     fn watched(&self, py: Python<'_>) -> Vec<PathBuf> {
         py.detach(|| locked(&self.0).as_ref().map(View::watched).unwrap_or_default())
     }

@@ -8,7 +8,7 @@ means is the driver's of the protocol (`pop3/driver.py`, `imap/driver.py`).
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, ClassVar, Final, Generic, Literal, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from pymta._core import Envelope
 from pymta.access.door import ReadingDoor
@@ -22,10 +22,14 @@ from pymta.observe.events import Connect, Refuse
 from pymta.policy.session import Session
 from pymta.runtime.gone import GONE
 
-__all__ = ["Connection", "ReadingSession"]
+__all__ = ["Connection", "ReadingSession", "TimeUp"]
 
 # Commands that wait to be read, above which the socket is not read.
 BUFFERED_OCTETS_MAX: Final = 16 * 1024
+
+
+TimeUp: TypeAlias = Literal["silence", "age"]
+"""Nothing was heard for too long, or the session has lasted too long, however busy it is."""
 
 
 class ReadingSession(Protocol):
@@ -137,7 +141,7 @@ class Connection(asyncio.Protocol, ABC, Generic[SessionT]):
         """How long the session may go on without a command; None where there is only the time since it began."""
 
     @abstractmethod
-    def _time_out(self) -> None:
+    def _time_out(self, why: TimeUp) -> None:
         """It has taken too long."""
 
     @abstractmethod
@@ -362,6 +366,7 @@ class Connection(asyncio.Protocol, ABC, Generic[SessionT]):
         limits, session = self._door.limits, self._session
         if self._writing_paused_at_s is not None:
             if now_s - self._writing_paused_at_s > limits.output_wait_s_max:
+                self._door.metrics.sessions_timed_out += 1
                 self._cut("timed_out")
         elif self._transport.is_closing():
             if now_s - self._active_at_s > CLOSE_S_MAX + limits.output_wait_s_max:
@@ -369,19 +374,19 @@ class Connection(asyncio.Protocol, ABC, Generic[SessionT]):
         elif session.waiting_for_decision:
             pass  # the disk, or a login that takes its time
         elif now_s - self._began_s > limits.session_s_max:
-            self._time_out()
-        else:
-            limit_s = self._time_limit_s()
-            if limit_s is None:
-                if now_s - self._began_s > self._door.login_s_max:
-                    self._time_out()
-            elif now_s - self._active_at_s > limit_s:
-                self._time_out()
+            self._time_out("age")
+        elif self._is_silent(now_s):
+            self._door.metrics.sessions_timed_out += 1
+            self._time_out("silence")
+
+    def _is_silent(self, now_s: float) -> bool:
+        limit_s = self._time_limit_s()
+        if limit_s is None:
+            return now_s - self._began_s > self._door.login_s_max
+        return now_s - self._active_at_s > limit_s
 
     def _cut(self, end: End) -> None:
         """Without a word."""
-        if end == "timed_out":
-            self._door.metrics.sessions_timed_out += 1
         self._end = end
         self._transport.abort()
 

@@ -6,6 +6,7 @@ import smtplib
 import socket
 import ssl
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -149,3 +150,15 @@ def watched_count(reading: Reading) -> int:
         with suppress(FileNotFoundError):
             count += file.read_text(encoding="ascii").count("inotify wd:")
     return count
+
+
+def test_a_session_that_has_lasted_long_enough_is_told_so_and_is_not_called_silent(
+    start_reading: Start,
+) -> None:
+    reading = start_reading(limits={"session_s_max": 2}, http=True)
+    with idling(reading) as client:
+        assert "lasted long enough" in client.until("* BYE")[-1]
+    reading.server.wait_event("connect", listener="imaps", end="timed_out")
+    with urllib.request.urlopen(f"http://127.0.0.1:{reading.server.http_port}/metrics", timeout=20) as told:
+        metrics = told.read().decode().splitlines()
+    assert "0.0" == next(line.split()[1] for line in metrics if line.startswith("pymta_sessions_timed_out"))

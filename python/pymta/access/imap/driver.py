@@ -32,7 +32,7 @@ from pymta._core import (
     ImapViolationEvent,
     StartTlsEvent,
 )
-from pymta.access.connection import Connection
+from pymta.access.connection import Connection, TimeUp
 from pymta.access.imap.idle import Watch
 from pymta.access.login import Refused, Replies
 from pymta.directory import Account
@@ -54,6 +54,10 @@ LOOK_S_MIN: Final = 0.01
 # How often who cannot be woken looks by himself.
 BLIND_LOOK_S: Final = 10.0
 
+_TIME_IS_UP: Final[dict[TimeUp, str]] = {
+    "silence": "you have been silent for too long",
+    "age": "this session has lasted long enough, log in again",
+}
 _STILL_HERE: Final = b"* OK Still here\r\n"
 
 
@@ -361,11 +365,10 @@ class ImapDriver(Connection[ImapSession]):
             return None
         return float("inf") if self._session.idling else self._door.imap.idle_s_max
 
-    def _time_out(self) -> None:
+    def _time_out(self, why: TimeUp) -> None:
         """RFC 9051 §5.4: with a word."""
-        self._door.metrics.sessions_timed_out += 1
         self._end = "timed_out"
-        self._session.shut_down("you have been silent for too long")
+        self._session.shut_down(_TIME_IS_UP[why])
         self.advance()
 
     def _counts(self) -> Mapping[str, Any]:

@@ -19,7 +19,7 @@ from pymta._core import (
     QuitEvent,
     StartTlsEvent,
 )
-from pymta.access.connection import Connection
+from pymta.access.connection import Connection, TimeUp
 from pymta.access.login import Refused, Replies
 from pymta.directory import Account
 
@@ -170,7 +170,7 @@ class Pop3Driver(Connection[Pop3Session]):
     def _time_limit_s(self) -> float | None:
         return self._door.pop3.idle_s_max if self._session.is_open else None
 
-    def _time_out(self) -> None:
+    def _time_out(self, why: TimeUp) -> None:
         """RFC 1939 §3: without a word, and without deleting anything."""
         self._cut("timed_out")
 

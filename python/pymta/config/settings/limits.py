@@ -215,8 +215,8 @@ class LimitsSettings(Section, frozen=True, kw_only=True):
     session_s_max: Annotated[
         Seconds,
         Option(
-            "How long a session may last; then 421 4.4.2 at the next command.",
-            reader="accept.driver",
+            "How long a session may last; then 421 4.4.2 at the next command, with IMAP BYE, with POP3 the end.",
+            reader="accept.driver, access.connection",
             precedent="Haraka and OpenSMTPD have no such limit, Postfix ends a process after max_use sessions",
         ),
     ] = 24 * HOUR

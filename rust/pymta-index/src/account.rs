@@ -171,13 +171,29 @@ impl Account {
         &self,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
+        self.write_or_undo(&mut (), |transaction, ()| change(transaction), |()| {})
+    }
+
+    /// Likewise; `change` keeps in `done` what it did to files, and `undo` takes it back where anything fails, also the
+    /// commit. Still under the lock where SQLite has it.
+    pub(crate) fn write_or_undo<T, D>(
+        &self,
+        done: &mut D,
+        change: impl FnOnce(&Transaction<'_>, &mut D) -> Result<T, IndexError>,
+        undo: impl FnOnce(&D),
+    ) -> Result<T, IndexError> {
         let mut index = self.lock()?;
         let changed = || -> Result<T, IndexError> {
             let transaction = index.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let changed = change(&transaction)?;
-            self.step().map_err(IndexError::io("commit"))?;
-            transaction.commit()?;
-            Ok(changed)
+            let changed = change(&transaction, done).and_then(|changed| {
+                self.step().map_err(IndexError::io("commit"))?;
+                transaction.execute_batch("COMMIT")?;
+                Ok(changed)
+            });
+            if changed.is_err() {
+                undo(done);
+            }
+            changed // a transaction that did not end is rolled back
         };
         let changed = changed();
         self.watched(changed)

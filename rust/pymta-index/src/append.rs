@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pymta_maildir::{Files, ToLf, Usage};
 use pymta_types::UnixMs;
+use rusqlite::Transaction;
 
 use crate::mailbox::{Place, number_of};
 use crate::scan::{Arrival, milliseconds};
@@ -150,7 +151,8 @@ impl Upload {
             let files = self.messages.iter().filter_map(|message| message.file.as_ref());
             files.into_iter().try_for_each(|file| disk.sync_file(file))
         })?;
-        let appended = account.write(|transaction| {
+        let places: Vec<Place> = self.messages.iter().map(Pending::place).collect();
+        let add = |transaction: &Transaction<'_>, named: &mut usize| {
             let before = mailbox.touched()?;
             let state = mailbox.state(transaction)?;
             mailbox.admits(self.usage(), now)?;
@@ -159,8 +161,7 @@ impl Upload {
                 let names: Vec<&str> = message.added.keywords.iter().map(String::as_str).collect();
                 keyword_bits.push(mailbox.bits_of(transaction, &names)?);
             }
-            let places: Vec<Place> = self.messages.iter().map(Pending::place).collect();
-            self.name(&places)?;
+            self.name(&places, named)?;
             let (mut uid, modseq) = (state.uid_next, state.highest_modseq + 1);
             let mut appended = Appended {
                 uid_validity: state.uid_validity,
@@ -187,7 +188,8 @@ impl Upload {
             mailbox.advance(transaction, uid, modseq)?;
             mailbox.saw_ourselves(transaction, &state, before, now)?;
             Ok(appended)
-        })?;
+        };
+        let appended = account.write_or_undo(&mut 0, add, |&named| self.take_back(&places[..named]))?;
         let usage = self.usage();
         let signed = |number| i64::try_from(number).unwrap_or(i64::MAX);
         mailbox.note_usage(signed(usage.octets), signed(usage.messages));
@@ -206,32 +208,35 @@ impl Upload {
         usage
     }
 
-    /// From `tmp` to where readers look, durably; back again where that fails.
-    fn name(&self, places: &[Place]) -> Result<(), IndexError> {
+    /// From `tmp` to where readers look, durably; how many are there already is counted.
+    fn name(&self, places: &[Place], named: &mut usize) -> Result<(), IndexError> {
         let (mailbox, account) = (&self.mailbox, &self.mailbox.account);
         let tmp = &mailbox.folder.tmp;
-        let name = |named: &mut usize| -> Result<(), IndexError> {
-            for (message, place) in self.messages.iter().zip(places) {
-                account.act("name a message", |disk| {
-                    let into = mailbox.subfolder(place.is_new);
-                    disk.rename_new(tmp, &message.unique_name, into, &place.file_name())
-                })?;
-                *named += 1;
-            }
-            let has = |is_new| places.iter().any(|place| place.is_new == is_new);
-            mailbox.sync([has(true), has(false)])
-        };
-        let mut named = 0;
-        let outcome = name(&mut named);
-        if outcome.is_err() {
-            for (message, place) in self.messages.iter().zip(places).take(named) {
-                let _ = account.act("take a message back", |disk| {
-                    let from = mailbox.subfolder(place.is_new);
-                    disk.rename_new(from, &place.file_name(), tmp, &message.unique_name)
-                });
-            }
+        for (message, place) in self.messages.iter().zip(places) {
+            account.act("name a message", |disk| {
+                let into = mailbox.subfolder(place.is_new);
+                disk.rename_new(tmp, &message.unique_name, into, &place.file_name())
+            })?;
+            *named += 1;
         }
-        outcome
+        let has = |is_new| places.iter().any(|place| place.is_new == is_new);
+        mailbox.sync([has(true), has(false)])
+    }
+
+    /// Back to `tmp`: nothing was added.
+    fn take_back(&self, named: &[Place]) {
+        let (mailbox, account) = (&self.mailbox, &self.mailbox.account);
+        for (message, place) in self.messages.iter().zip(named) {
+            let _ = account.act("take a message back", |disk| {
+                let from = mailbox.subfolder(place.is_new);
+                disk.rename_new(
+                    from,
+                    &place.file_name(),
+                    &mailbox.folder.tmp,
+                    &message.unique_name,
+                )
+            });
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use pymta_maildir::Quota;
 
-use crate::sandbox::{Sandbox, now};
+use crate::sandbox::{Sandbox, admit_rows, now, refuse_rows};
 use crate::{Added, IndexError, flag};
 
 #[test]
@@ -93,4 +93,30 @@ fn an_upload_that_is_dropped_or_does_not_fit_leaves_nothing() {
     assert_eq!(10, account.used(now()).unwrap().octets);
     inbox.remove(&[1], now()).unwrap();
     assert_eq!(5, account.used(now()).unwrap().octets);
+}
+
+#[test]
+fn what_the_index_does_not_take_is_not_there() {
+    for at_commit in [false, true] {
+        let sandbox = Sandbox::new();
+        let inbox = sandbox.inbox();
+        refuse_rows(inbox.account(), at_commit);
+        let mut upload = inbox.begin_append();
+        for flags in [0, flag::SEEN] {
+            let added = Added {
+                flags,
+                ..Added::default()
+            };
+            upload.begin(added, now()).unwrap();
+            upload.write(b"a\r\n").unwrap();
+        }
+        let refused = upload.commit(now());
+        assert!(matches!(refused, Err(IndexError::Sqlite(_))), "{refused:?}");
+        for subfolder in ["new", "cur", "tmp"] {
+            assert!(sandbox.list(subfolder).is_empty(), "{subfolder} {at_commit}");
+        }
+        admit_rows(inbox.account());
+        inbox.reconcile(now()).unwrap();
+        assert!(inbox.messages().unwrap().is_empty());
+    }
 }

@@ -51,27 +51,42 @@ impl Mailbox {
         let mut uids = uids.to_vec();
         uids.sort_unstable();
         uids.dedup();
-        self.account.write(|transaction| {
+        let mut taken = Vec::with_capacity(uids.len());
+        let take = |transaction: &Transaction<'_>, taken: &mut Vec<Taken>| {
             let states = (self.state(transaction)?, to.state(transaction)?);
             let before = (self.touched()?, to.touched()?);
             if mode == CopyMode::Copy {
                 self.has_room_for(transaction, to, &uids, now)?;
             }
-            let mut taken = Vec::with_capacity(uids.len());
-            let done = self
-                .take_all(transaction, to, &uids, mode, now, &mut taken)
-                .and_then(|()| self.sync_copies(to, &taken, mode));
-            if let Err(error) = done {
-                self.undo(to, &taken, mode);
-                return Err(error);
-            }
-            let copied = self.note_copies(transaction, to, &taken, mode)?;
+            self.take_all(transaction, to, &uids, mode, now, taken)?;
+            self.sync_copies(to, taken, mode)?;
+            let copied = self.note_copies(transaction, to, taken, mode)?;
             self.saw_ourselves(transaction, &states.0, before.0, now)?;
             if self.key != to.key {
                 to.saw_ourselves(transaction, &states.1, before.1, now)?;
             }
             Ok(copied)
-        })
+        };
+        let undo = |taken: &Vec<Taken>| self.undo(to, taken, mode);
+        let copied = self.account.write_or_undo(&mut taken, take, undo)?;
+        self.note_moved_usage(to, &taken, mode);
+        Ok(copied)
+    }
+
+    /// Tells the quota, after the commit.
+    fn note_moved_usage(&self, to: &Mailbox, taken: &[Taken], mode: CopyMode) {
+        let (mut octets, mut count) = (0i64, 0i64);
+        for one in taken.iter().filter(|one| one.arrival.flags & flag::DELETED == 0) {
+            octets += to.file_octets(&one.to);
+            count += 1;
+        }
+        if count == 0 {
+            return;
+        }
+        to.note_usage(octets, count);
+        if mode == CopyMode::Move {
+            self.note_usage(-octets, -count);
+        }
     }
 
     fn has_room_for(
@@ -292,7 +307,6 @@ impl Mailbox {
         if taken.is_empty() {
             return Ok(copied);
         }
-        let (mut octets, mut count) = (0i64, 0i64);
         let mut record = transaction.prepare_cached(
             "INSERT INTO record SELECT ?3 << 32 | ?4, octets FROM record WHERE place = ?1 << 32 | ?2",
         )?;
@@ -305,19 +319,13 @@ impl Mailbox {
             record.execute((self.key, one.uid, to.key, uid))?;
             copied.uids.push((one.uid, uid));
             uid += 1;
-            if one.arrival.flags & flag::DELETED == 0 {
-                octets += to.file_octets(&one.to);
-                count += 1;
-            }
         }
         to.advance(transaction, uid, modseq)?;
-        to.note_usage(octets, count);
         if mode == CopyMode::Move {
             let state = self.state(transaction)?;
             let gone: Vec<u32> = taken.iter().map(|one| one.uid).collect();
             vanish(transaction, self.key, &gone, state.highest_modseq + 1)?;
             self.advance(transaction, state.uid_next, state.highest_modseq + 1)?;
-            self.note_usage(-octets, -count);
         }
         Ok(copied)
     }

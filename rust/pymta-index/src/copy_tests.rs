@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pymta_maildir::Quota;
 
-use crate::sandbox::{Sandbox, list, now};
+use crate::sandbox::{Sandbox, admit_rows, list, now, refuse_rows};
 use crate::{CopyMode, IndexError, Mailbox, StoreMode, flag};
 
 fn two() -> (Sandbox, Arc<Mailbox>, Arc<Mailbox>) {
@@ -133,4 +133,25 @@ fn what_does_not_fit_is_not_copied_but_moved() {
             .len()
     );
     assert_eq!(4, account.used(now()).unwrap().octets);
+}
+
+#[test]
+fn what_the_index_does_not_take_is_neither_copied_nor_moved() {
+    for at_commit in [false, true] {
+        for mode in [CopyMode::Copy, CopyMode::Move] {
+            let (sandbox, inbox, other) = two();
+            let before = sandbox.list("new");
+            let used = inbox.account().used(now()).unwrap();
+            refuse_rows(inbox.account(), at_commit);
+            let refused = inbox.copy(&other, &[1, 2], mode, now());
+            assert!(matches!(refused, Err(IndexError::Sqlite(_))), "{refused:?}");
+            assert_eq!(before, sandbox.list("new"));
+            assert!(list(&sandbox.folder.join(".b/new")).is_empty());
+            assert_eq!(used, inbox.account().used(now()).unwrap());
+            admit_rows(inbox.account());
+            inbox.reconcile(now()).unwrap();
+            assert_eq!(3, inbox.messages().unwrap().len());
+            assert_eq!(2, inbox.copy(&other, &[1, 2], mode, now()).unwrap().uids.len());
+        }
+    }
 }

@@ -78,6 +78,25 @@ pub(crate) fn list(folder: &Path) -> Vec<String> {
     names
 }
 
+/// From now on a commit that adds messages fails, as one does that finds the disk full; or the row already does.
+pub(crate) fn refuse_rows(account: &Account, at_commit: bool) {
+    let text = if at_commit {
+        "PRAGMA foreign_keys = on; CREATE TABLE parent (key INTEGER PRIMARY KEY);
+        CREATE TABLE child (parent REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+        CREATE TRIGGER refuse AFTER INSERT ON message BEGIN INSERT INTO child VALUES (1); END"
+    } else {
+        "CREATE TRIGGER refuse BEFORE INSERT ON message BEGIN SELECT raise(ABORT, 'full'); END"
+    };
+    account.read(|index| Ok(index.execute_batch(text)?)).unwrap();
+}
+
+/// And works again.
+pub(crate) fn admit_rows(account: &Account) {
+    account
+        .read(|index| Ok(index.execute_batch("DROP TRIGGER refuse")?))
+        .unwrap();
+}
+
 /// The instant at which a file that is made now is made.
 pub(crate) fn now() -> UnixMs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();

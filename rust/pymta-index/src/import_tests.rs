@@ -59,6 +59,14 @@ fn who_comes_from_dovecot_keeps_uids_flags_and_keywords() {
     let progress = import(&account);
     // Who has it selected must not take the new UIDs for the old ones.
     assert!(matches!(inbox.messages(), Err(IndexError::NoMailbox)));
+    assert!(matches!(inbox.keywords(), Err(IndexError::NoMailbox)));
+    assert!(matches!(inbox.details(&[7], now()), Err(IndexError::NoMailbox)));
+    assert!(matches!(inbox.octets(now()), Err(IndexError::NoMailbox)));
+    assert!(matches!(inbox.open_file(7, now()), Err(IndexError::NoMailbox)));
+    assert!(matches!(inbox.records(&[7]), Err(IndexError::NoMailbox)));
+    assert!(matches!(inbox.without_records(), Err(IndexError::NoMailbox)));
+    let record = [(7, None, b"of another".to_vec())];
+    assert!(matches!(inbox.put_records(&record), Err(IndexError::NoMailbox)));
     let inbox = account.mailbox("INBOX", now()).unwrap().unwrap();
     let counts = [
         &progress.mailboxes,

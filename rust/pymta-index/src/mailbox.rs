@@ -108,8 +108,7 @@ impl Mailbox {
     /// # Errors
     /// As of any look.
     pub fn messages(&self) -> Result<Vec<Message>, IndexError> {
-        self.account.read(|index| {
-            self.state(index)?;
+        self.look(|index| {
             let mut query = index.prepare_cached(
                 "SELECT uid, modseq, flags, keywords FROM message WHERE mailbox = ?1 ORDER BY uid",
             )?;
@@ -123,7 +122,7 @@ impl Mailbox {
     /// # Errors
     /// As of any look.
     pub fn keywords(&self) -> Result<Vec<String>, IndexError> {
-        self.account.read(|index| keywords(index, self.key))
+        self.look(|index| keywords(index, self.key))
     }
 
     /// What changed after a mod-sequence.
@@ -193,7 +192,7 @@ impl Mailbox {
     /// As of any look; `Io`.
     pub fn details(&self, uids: &[u32], now: UnixMs) -> Result<Vec<Details>, IndexError> {
         let mut unsized_uids = Vec::new();
-        let mut found = self.account.read(|index| {
+        let mut found = self.look(|index| {
             let mut query = index.prepare_cached(
                 "SELECT internal_date_s, saved_date_s, octets, email_id, thread_id FROM file
                 WHERE mailbox = ?1 AND uid = ?2",
@@ -229,14 +228,14 @@ impl Mailbox {
     /// # Errors
     /// As of any look; `Io`.
     pub fn octets(&self, now: UnixMs) -> Result<u64, IndexError> {
-        let missing: Vec<(usize, u32)> = self.account.read(|index| {
+        let missing: Vec<(usize, u32)> = self.look(|index| {
             let mut query =
                 index.prepare_cached("SELECT uid FROM file WHERE mailbox = ?1 AND octets IS NULL")?;
             let rows = query.query_map([self.key], |row| Ok((0, row.get(0)?)))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })?;
         self.count_octets(&missing, now)?;
-        self.account.read(|index| {
+        self.look(|index| {
             let mut query = index.prepare_cached("SELECT sum(octets) FROM file WHERE mailbox = ?1")?;
             let sum: Option<i64> = query.query_row([self.key], |row| row.get(0))?;
             Ok(sum.map_or(0, unsigned))
@@ -261,6 +260,19 @@ impl Mailbox {
     }
 
     // ---- rows
+
+    /// Looks something up in one picture of the index, where this is still the mailbox that was opened: UIDs of another
+    /// UIDVALIDITY are those of other messages.
+    pub(crate) fn look<T>(
+        &self,
+        look: impl FnOnce(&Connection) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        self.account.read(|index| {
+            let index = index.unchecked_transaction()?;
+            self.state(&index)?;
+            look(&index)
+        })
+    }
 
     pub(crate) fn state(&self, index: &Connection) -> Result<State, IndexError> {
         let mut query = index.prepare_cached(
@@ -310,7 +322,7 @@ impl Mailbox {
     /// `Io`; also where its name stands for something that is no regular file.
     pub fn open_file(&self, uid: u32, now: UnixMs) -> Result<Option<std::fs::File>, IndexError> {
         for is_last in [false, true] {
-            let Some(place) = self.account.read(|index| self.place(index, uid))? else {
+            let Some(place) = self.look(|index| self.place(index, uid))? else {
                 return Ok(None);
             };
             match self

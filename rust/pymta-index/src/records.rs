@@ -10,7 +10,7 @@ impl Mailbox {
     /// # Errors
     /// As of any look.
     pub fn records(&self, uids: &[u32]) -> Result<Vec<Option<Vec<u8>>>, IndexError> {
-        self.account.read(|index| {
+        self.look(|index| {
             let mut query = index.prepare_cached("SELECT octets FROM record WHERE place = ?1 << 32 | ?2")?;
             let mut found = Vec::with_capacity(uids.len());
             for &uid in uids {
@@ -29,6 +29,7 @@ impl Mailbox {
             return Ok(());
         }
         self.account.write(|transaction| {
+            self.state(transaction)?;
             let mut thread = transaction.prepare_cached(
                 "UPDATE file SET thread_id = ifnull(?3, thread_id) WHERE mailbox = ?1 AND uid = ?2",
             )?;
@@ -49,7 +50,7 @@ impl Mailbox {
     /// # Errors
     /// As of any look.
     pub fn without_records(&self) -> Result<Vec<u32>, IndexError> {
-        self.account.read(|index| {
+        self.look(|index| {
             let mut query = index.prepare_cached(
                 "SELECT uid FROM message WHERE mailbox = ?1
                 AND NOT EXISTS (SELECT 1 FROM record WHERE place = ?1 << 32 | message.uid) ORDER BY uid",

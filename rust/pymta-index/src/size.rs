@@ -24,6 +24,7 @@ impl Mailbox {
         }
         if !counted.is_empty() {
             self.account.write(|transaction| {
+                self.state(transaction)?;
                 let mut keep = transaction
                     .prepare_cached("UPDATE file SET octets = ?3 WHERE mailbox = ?1 AND uid = ?2")?;
                 for &(_, uid, octets) in &counted {

@@ -21,6 +21,7 @@ from pymta.directory.ldap import DirectoryUnreachable, LdapLookup, escaped
 from pymta.mail.errors import ConfigError
 from pymta.mail.secret import Secret
 from tests.partners.slapd import BASE, FINDER, READER, READER_PASSWORD, Slapd
+from tests.partners.waiting import wait_until
 
 ENTRIES = f"""
 dn: uid=alice,{BASE}
@@ -168,12 +169,20 @@ async def test_a_server_that_is_gone_is_our_trouble_until_it_is_back(slapd: Slap
     lookup.close()
 
 
+def all_stopped(pid: int) -> bool:
+    """Whether all threads of a process stand still."""
+    states = (stat.read_text().rpartition(") ")[2][0] for stat in Path(f"/proc/{pid}/task").glob("*/stat"))
+    return all(state == "T" for state in states)
+
+
 async def test_a_server_that_hangs_lets_nobody_wait_longer_than_the_limit(
     slapd: Slapd, tmp_path: Path
 ) -> None:
     """However many wait before him, for an entry or for a password."""
     lookup = LdapLookup(settings(slapd, tmp_path, verify="bind", connections_max=1))
     os.kill(slapd.program.pid, signal.SIGSTOP)
+    # Each of its threads: until one of them has met the signal, the others go on answering.
+    wait_until(lambda: all_stopped(slapd.program.pid), "slapd stands still")
     try:
         async with asyncio.timeout(2 * 2):
             answers = await asyncio.gather(

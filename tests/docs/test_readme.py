@@ -61,9 +61,8 @@ class Newcomer:
 
     def configure(self) -> None:
         """From here on the embedded default is a file, with free ports."""
-        text = TEXT
-        for port, free in self.ports.items():
-            text = text.replace(f":{port}", f":{free}")
+        # In one pass: a free port may begin with the digits of one that is still to be replaced.
+        text = re.sub(r"(?<=127\.0\.0\.1:)\d+", lambda found: str(self.ports[found[0]]), TEXT)
         file = self.folder / "default.toml"
         file.write_text(text, encoding="utf-8")
         self.environment["PYMTA_CONFIG"] = str(file)

@@ -40,7 +40,7 @@ def test_curl(
         "--connect-to", f"{HOST}:{port}:127.0.0.1:{port}", "--user", f"{ALICE}:{PASSWORD}",
     )  # fmt: skip
     assert 3 == len(run(*common, url, folder=tmp_path).splitlines())
-    assert message(1).decode() == run(*common, f"{url}/2", folder=tmp_path)
+    assert message(1).decode() == run(*common, f"{url}/2", folder=tmp_path).replace("\r\n", "\n")
     run(*common, "--request", "DELE", "--list-only", f"{url}/2", folder=tmp_path)
     assert ["0.a", "2.a"] == reading.names()
 

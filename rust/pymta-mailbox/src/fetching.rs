@@ -13,6 +13,7 @@ use crate::ending::Ending;
 use crate::fetch::{FetchError, Given, Need, Responder, need};
 use crate::messages::nothing_selected;
 use crate::picture::Picture;
+use crate::vanished::Known;
 use crate::view::{Outcome, PIECE_OCTETS, Step, View, Work};
 
 /// The index is asked about so many messages at a time; what was found out about so many is kept at a time.
@@ -158,7 +159,8 @@ impl View {
         if let Some(since) = fetching.changed_since {
             if asked.vanished {
                 let changes = picture.mailbox.changes(since)?;
-                crate::vanished::say(out, &changes.vanished, Some(&asked.set), picture);
+                let known = Known::of(Some(&asked.set));
+                crate::vanished::say(out, &changes.vanished, &known, picture);
             }
             places.retain(|&at| picture.rows()[at].modseq > since);
         }

@@ -9,6 +9,7 @@ use pymta_types::UnixMs;
 
 use crate::ending::Ending;
 use crate::picture::{Picture, RowForm, line};
+use crate::vanished::Known;
 use crate::view::{Outcome, View};
 
 impl View {
@@ -85,15 +86,15 @@ impl View {
     /// What the client missed (RFC 7162 §3.2.5.1): first what is gone, then what has other flags.
     fn resynchronize(&self, picture: &Picture, known: &Qresync, out: &mut Vec<u8>) -> Outcome<()> {
         let changes = picture.mailbox.changes(known.modseq)?;
-        let known_uids = known.known_uids.as_ref();
-        crate::vanished::say(out, &changes.vanished, known_uids, picture);
+        let known_uids = Known::of(known.known_uids.as_ref());
+        crate::vanished::say(out, &changes.vanished, &known_uids, picture);
         let form = RowForm {
             with_uid: true,
             with_flags: true,
             with_modseq: true,
         };
         for message in &changes.changed {
-            let is_known = known_uids.is_none_or(|set| crate::vanished::holds(set, message.uid));
+            let is_known = known_uids.holds(message.uid);
             if let Some(at) = picture.position(message.uid).filter(|_| is_known) {
                 picture.say_row(out, at, form, self.enabled);
             }

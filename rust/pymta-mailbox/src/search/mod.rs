@@ -13,6 +13,7 @@ use crate::content::{CONTENT_OCTETS_MAX, Content, Stretch};
 use crate::record::{Kept, Record};
 use crate::source::{self, BATCH_MESSAGES, SearchError, Source};
 use evaluate::Known;
+pub(crate) use program::joined;
 pub use program::{Context, Program};
 use text::Texts;
 

@@ -163,7 +163,7 @@ fn numbers(set: &SequenceSet, context: &Context<'_>, by_uid: bool) -> Test {
 }
 
 /// Ascending and apart from each other, so that one look finds a number.
-fn joined(mut ranges: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
+pub(crate) fn joined(mut ranges: Vec<(u32, u32)>) -> Vec<(u32, u32)> {
     ranges.sort_unstable();
     let mut out: Vec<(u32, u32)> = Vec::with_capacity(ranges.len());
     for (from, to) in ranges {

@@ -170,7 +170,10 @@ impl Session {
 
     /// Only what may be a guess counts.
     fn count_refused_login(&mut self, code: Option<&str>) {
-        if matches!(code, Some("UNAVAILABLE" | "INUSE" | "CONTACTADMIN" | "SERVERBUG")) {
+        if matches!(
+            code,
+            Some("UNAVAILABLE" | "INUSE" | "LIMIT" | "CONTACTADMIN" | "SERVERBUG")
+        ) {
             return;
         }
         self.counts.auth_failures += 1;

@@ -32,7 +32,13 @@ impl Cursor<'_> {
         self.needs(Extension::Sort)?;
         self.space()?;
         let returns = self.returns(Extension::Esort)?;
-        let criteria = self.list(Self::criterion)?;
+        let mut criteria: Vec<SortCriterion> = Vec::new();
+        for criterion in self.list(Self::criterion)? {
+            // What compared equal once does so again, in either direction.
+            if criteria.iter().all(|before| before.by != criterion.by) {
+                criteria.push(criterion);
+            }
+        }
         self.space()?;
         let charset = Some(self.charset()?);
         self.space()?;

@@ -223,6 +223,14 @@ fn search_keys_make_a_tree() {
         ]),
         sorted.kind
     );
+    let repeated = search("SORT (DATE REVERSE DATE SUBJECT DATE) UTF-8 ALL");
+    assert_eq!(
+        SearchKind::Sort(vec![
+            criterion(false, SortBy::Date),
+            criterion(false, SortBy::Subject)
+        ]),
+        repeated.kind
+    );
     let threaded = search("THREAD REFERENCES US-ASCII ALL");
     assert_eq!(SearchKind::Thread(ThreadAlgorithm::References), threaded.kind);
     assert_eq!(Err(Flaw::Charset), parsed("SEARCH CHARSET KOI8-R ALL"));

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use pymta_imap::command::{Command, Tagged};
+use pymta_imap::command::{Command, SequenceSet, Tagged};
 use pymta_imap::{Asked, AskedAppend, Enabled};
 use pymta_index::{Account, IndexError};
 use pymta_types::UnixMs;
@@ -99,7 +99,9 @@ impl View {
             Ending::from(&IndexError::Replaced).say(&mut out, &tag);
             return out;
         }
-        if let Some(picture) = self.selected.as_mut() {
+        if let Some(picture) = self.selected.as_mut()
+            && !may_mean_less(&command, by_uid)
+        {
             picture.tell_arrivals(&mut out, asked.enabled);
         }
         let step = self.obey(command, by_uid, &tag, &mut out, now);
@@ -318,6 +320,19 @@ impl View {
         self.refresh(&mut out, now);
         self.take_step(outcome.map(Step::from), tag, &mut out);
         out
+    }
+}
+
+/// Whether the command changes messages that its sender may not have meant, where it is told of new ones first: `1:*` was
+/// all that he knew of when he sent it. A message that he names by its UID he knows of, from another session maybe.
+fn may_mean_less(command: &Command, by_uid: bool) -> bool {
+    match command {
+        Command::Expunge(None) => true,
+        Command::Store { set, .. } | Command::Copy { set, .. } | Command::Expunge(Some(set)) => {
+            let is_open = |ranges: &[(u32, u32)]| ranges.iter().any(|&(_, last)| last == u32::MAX);
+            !by_uid || matches!(set, SequenceSet::Ranges(ranges) if is_open(ranges))
+        }
+        _ => false,
     }
 }
 

@@ -3,7 +3,7 @@
 use pymta_imap::Enabled;
 use pymta_imap::command::{Command, FetchItem, Section, SectionForm, SectionText};
 
-use crate::sandbox::{Sandbox, add_flags, all, deleted, fetch, lines, numbers, seen, select};
+use crate::sandbox::{Sandbox, add_flags, all, copy, deleted, fetch, lines, numbers, seen, select};
 
 fn body() -> FetchItem {
     FetchItem::Section(Section {
@@ -348,4 +348,49 @@ fn who_only_waits_for_news_learns_that_the_index_was_replaced() {
             .starts_with("a NO [UNAVAILABLE]")
     );
     assert!(other.view.is_gone());
+}
+
+/// `1:*` is what the client was told of, not what came while the command was on its way.
+#[test]
+fn nothing_is_done_to_a_message_that_the_client_was_not_told_of() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver_many(1);
+    let mut session = sandbox.in_inbox();
+    session.say(Command::Create {
+        mailbox: "a".to_owned(),
+        special_use: vec![],
+    });
+    sandbox.deliver_many(1);
+    assert_eq!(
+        lines(
+            r"* 1 FETCH (FLAGS (\Deleted))
+            * 2 EXISTS
+            * 0 RECENT
+            a OK Stored"
+        ),
+        session.say(add_flags(all(), deleted()))
+    );
+    sandbox.deliver_many(1);
+    let said = session.say_uid(add_flags(all(), seen()));
+    assert!(said.contains("UID 2 FLAGS") && !said.contains("UID 3"), "{said}");
+    sandbox.deliver_many(1);
+    let said = session.say(copy(all(), "a", true));
+    assert!(said.contains(" 1:3 1:3] Moved"), "{said}");
+    assert!(
+        said.ends_with("* 1 EXISTS\r\n* 0 RECENT\r\na OK Moved\r\n"),
+        "{said}"
+    );
+    sandbox.deliver_many(1);
+    sandbox
+        .in_inbox()
+        .say_uid(add_flags(numbers(&[(5, 5)]), deleted()));
+    let said = session.say(Command::Expunge(None));
+    assert!(
+        said.ends_with("* 2 EXISTS\r\n* 0 RECENT\r\na OK Expunged\r\n"),
+        "{said}"
+    );
+    // A UID that it names it knows from elsewhere.
+    sandbox.deliver_many(1);
+    let said = session.say_uid(add_flags(numbers(&[(6, 6)]), seen()));
+    assert!(said.contains("* 3 FETCH (UID 6 FLAGS (\\Seen))"), "{said}");
 }

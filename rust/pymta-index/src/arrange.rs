@@ -21,6 +21,17 @@ use crate::{Account, IndexError, ObjectId};
 const REMOVED: &str = ".removed.";
 /// What is removed with a mailbox lies at most so deep.
 const DEPTH_MAX: usize = 4;
+/// RFC 6154 §2 and RFC 8457. Nothing else becomes an attribute of a mailbox: LIST says them as they are.
+const SPECIAL_USES: [&str; 8] = [
+    "\\All",
+    "\\Archive",
+    "\\Drafts",
+    "\\Flagged",
+    "\\Important",
+    "\\Junk",
+    "\\Sent",
+    "\\Trash",
+];
 /// Names on the list of subscriptions.
 const SUBSCRIPTIONS_MAX: i64 = 10_000;
 
@@ -28,12 +39,13 @@ impl Account {
     /// Makes a mailbox; its parents need not exist. `special_use` is `\Sent` or the like.
     ///
     /// # Errors
-    /// `Exists`, `BadName`, `UseTaken`, `TooMany`; `Io`.
+    /// `Exists`, `BadName`, `BadUse`, `UseTaken`, `TooMany`; `Io`.
     pub fn create(&self, name: &str, special_use: Option<&str>, now: UnixMs) -> Result<ObjectId, IndexError> {
         let folder = on_disk(canonical(name))?.ok_or(IndexError::Exists)?;
         if first_level_is_inbox_alone(name) {
             return Err(IndexError::BadName);
         }
+        let special_use = special_use.map(known_use).transpose()?;
         self.find_folders(now)?;
         self.write(|transaction| {
             if self.has_folder(&folder)? {
@@ -41,7 +53,7 @@ impl Account {
             }
             Self::has_room(transaction)?;
             if let Some(special_use) = special_use {
-                is_free(transaction, special_use)?;
+                is_free(transaction, special_use, canonical(name))?;
             }
             self.act("make a mailbox", |disk| {
                 open_for_delivery(disk, disk.root(), Some(&folder)).map(drop)
@@ -55,11 +67,12 @@ impl Account {
     /// Says what a mailbox is for, or that it is for nothing special.
     ///
     /// # Errors
-    /// `NoMailbox`, `UseTaken`.
+    /// `NoMailbox`, `BadUse`, `UseTaken`.
     pub fn set_special_use(&self, name: &str, special_use: Option<&str>) -> Result<(), IndexError> {
+        let special_use = special_use.map(known_use).transpose()?;
         self.write(|transaction| {
             if let Some(special_use) = special_use {
-                is_free(transaction, special_use)?;
+                is_free(transaction, special_use, canonical(name))?;
             }
             let changed = transaction.execute(
                 "UPDATE mailbox SET special_use = ?2 WHERE name = ?1",
@@ -265,10 +278,19 @@ fn first_level_is_inbox_alone(name: &str) -> bool {
         .is_some_and(|(first, _)| first.eq_ignore_ascii_case(INBOX) && first != INBOX)
 }
 
-fn is_free(transaction: &Transaction<'_>, special_use: &str) -> Result<(), IndexError> {
+/// As its RFC writes it.
+fn known_use(special_use: &str) -> Result<&'static str, IndexError> {
+    let known = SPECIAL_USES
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(special_use));
+    known.ok_or(IndexError::BadUse)
+}
+
+/// Whether no mailbox but this one has it.
+fn is_free(transaction: &Transaction<'_>, special_use: &str, name: &str) -> Result<(), IndexError> {
     let taken = transaction
-        .prepare_cached("SELECT 1 FROM mailbox WHERE special_use = ?1 COLLATE NOCASE")?
-        .exists([special_use])?;
+        .prepare_cached("SELECT 1 FROM mailbox WHERE special_use = ?1 COLLATE NOCASE AND name != ?2")?
+        .exists((special_use, name))?;
     if taken { Err(IndexError::UseTaken) } else { Ok(()) }
 }
 

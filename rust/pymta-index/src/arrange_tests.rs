@@ -220,3 +220,34 @@ fn records_are_those_of_their_mailbox_and_end_with_it() {
     assert_eq!(vec![Some(b"one".to_vec()), None], inbox.records(&[1, 3]).unwrap());
     assert!(inbox.without_records().unwrap().is_empty());
 }
+
+#[test]
+fn a_mailbox_is_for_what_is_known_and_may_be_told_so_again() {
+    let sandbox = Sandbox::new();
+    let account = sandbox.open();
+    for bad in [
+        "",
+        "Sent",
+        "\\",
+        "\\Marked",
+        "\\Sent \\Noselect",
+        "\\Sent)\r\n* BYE",
+        "\\Se\u{fffd}",
+    ] {
+        let made = account.create("a", Some(bad), now());
+        assert!(matches!(made, Err(IndexError::BadUse)), "{bad:?}");
+        let set = account.set_special_use("INBOX", Some(bad));
+        assert!(matches!(set, Err(IndexError::BadUse)), "{bad:?}");
+    }
+    account.create("a", Some("\\sent"), now()).unwrap();
+    account.create("b", Some("\\Important"), now()).unwrap();
+    account.set_special_use("a", Some("\\SENT")).unwrap();
+    let taken = account.set_special_use("b", Some("\\Sent"));
+    assert!(matches!(taken, Err(IndexError::UseTaken)));
+    let found = account.mailboxes(now()).unwrap();
+    let uses: Vec<_> = found
+        .iter()
+        .filter_map(|one| one.special_use.as_deref())
+        .collect();
+    assert_eq!(vec!["\\Sent", "\\Important"], uses);
+}

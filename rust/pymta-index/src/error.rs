@@ -20,6 +20,9 @@ pub enum IndexError {
     /// It has to stay: INBOX.
     #[error("this mailbox has to stay")]
     HasToStay,
+    /// No special use that is known.
+    #[error("not a special use")]
+    BadUse,
     /// Another mailbox has that special use.
     #[error("another mailbox has that special use")]
     UseTaken,

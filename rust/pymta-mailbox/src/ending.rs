@@ -81,6 +81,7 @@ impl From<&IndexError> for Ending {
             IndexError::Exists => Self::no("ALREADYEXISTS", "The mailbox exists"),
             IndexError::BadName => Self::no("CANNOT", "Not a name for a mailbox"),
             IndexError::HasToStay => Self::no("CANNOT", "INBOX has to stay"),
+            IndexError::BadUse => Self::no("USEATTR", "No use that is known here"),
             IndexError::UseTaken => Self::no("USEATTR", "Another mailbox has that use"),
             IndexError::TooManyKeywords => Self::no("LIMIT", "Too many keywords in this mailbox"),
             IndexError::TooMany(_) => Self::no("LIMIT", "Too many of these"),

@@ -167,15 +167,18 @@ fn subscriptions_and_annotations_are_kept() {
         .set_metadata(None, &[("/shared/admin", Some(b"z"))])
         .unwrap();
     let values: Vec<Vec<u8>> = account
-        .metadata(Some("a"))
+        .metadata(Some("a"), |_| true)
         .unwrap()
         .into_iter()
         .map(|e| e.1)
         .collect();
     assert_eq!(vec![b"y".to_vec()], values);
     account.delete("a", now()).unwrap();
-    assert!(matches!(account.metadata(Some("a")), Err(IndexError::NoMailbox)));
-    assert_eq!(1, account.metadata(None).unwrap().len());
+    assert!(matches!(
+        account.metadata(Some("a"), |_| true),
+        Err(IndexError::NoMailbox)
+    ));
+    assert_eq!(1, account.metadata(None, |_| true).unwrap().len());
 }
 
 #[test]
@@ -250,4 +253,30 @@ fn a_mailbox_is_for_what_is_known_and_may_be_told_so_again() {
         .filter_map(|one| one.special_use.as_deref())
         .collect();
     assert_eq!(vec!["\\Sent", "\\Important"], uses);
+}
+
+#[test]
+fn annotations_of_an_account_are_bounded_together() {
+    let sandbox = Sandbox::new();
+    let account = sandbox.open();
+    account.create("a", None, now()).unwrap();
+    let value = vec![b'x'; 64 << 10];
+    for number in 0..15 {
+        let mailbox = (number % 2 == 0).then_some("a");
+        let entry = format!("/private/{number:02}");
+        account.set_metadata(mailbox, &[(&entry, Some(&value))]).unwrap();
+    }
+    let more = account.set_metadata(None, &[("/private/15", Some(&value))]);
+    assert!(matches!(more, Err(IndexError::TooMany(_))));
+    // As much as there was in its place, or less, is no more than before.
+    account
+        .set_metadata(None, &[("/private/01", Some(&value)), ("/private/15", None)])
+        .unwrap();
+    account.set_metadata(None, &[("/private/01", None)]).unwrap();
+    account
+        .set_metadata(None, &[("/private/15", Some(&value))])
+        .unwrap();
+    let found = account.metadata(None, |entry| entry.ends_with('5')).unwrap();
+    let names: Vec<&str> = found.iter().map(|(entry, _)| entry.as_str()).collect();
+    assert_eq!(vec!["/private/05", "/private/15"], names);
 }

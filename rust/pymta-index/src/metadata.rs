@@ -9,19 +9,32 @@ use crate::{Account, IndexError};
 const OF_ACCOUNT: i64 = 0;
 /// Annotations of an account, on all its mailboxes.
 const ENTRIES_MAX: i64 = 10_000;
+/// What all of them have together, names and values.
+const OCTETS_MAX: i64 = 1 << 20;
 
 impl Account {
-    /// All annotations of a mailbox, or of the account, in order of their names.
+    /// The annotations of a mailbox, or of the account, that are wanted by their name; in order of their names.
     ///
     /// # Errors
     /// `NoMailbox`.
-    pub fn metadata(&self, mailbox: Option<&str>) -> Result<Vec<(String, Vec<u8>)>, IndexError> {
+    pub fn metadata(
+        &self,
+        mailbox: Option<&str>,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Vec<(String, Vec<u8>)>, IndexError> {
         self.read(|index| {
             let key = key(index, mailbox)?;
             let mut query = index
                 .prepare_cached("SELECT entry, value FROM metadata WHERE mailbox = ?1 ORDER BY entry")?;
-            let rows = query.query_map([key], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            Ok(rows.collect::<Result<_, _>>()?)
+            let mut rows = query.query([key])?;
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                let entry: String = row.get(0)?;
+                if wanted(&entry) {
+                    found.push((entry, row.get(1)?));
+                }
+            }
+            Ok(found)
         })
     }
 
@@ -39,8 +52,14 @@ impl Account {
             for (entry, value) in entries {
                 set(transaction, key, entry, *value)?;
             }
-            let count: i64 = transaction.query_row("SELECT count(*) FROM metadata", [], |row| row.get(0))?;
-            if count > ENTRIES_MAX {
+            let (count, octets): (i64, i64) = transaction.query_row(
+                "SELECT count(*), ifnull(sum(length(CAST(entry AS BLOB)) + length(value)), 0) FROM metadata",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?;
+            // Who is over it from before may take away all the same.
+            let adds = entries.iter().any(|(_, value)| value.is_some());
+            if adds && (count > ENTRIES_MAX || octets > OCTETS_MAX) {
                 return Err(IndexError::TooMany("annotations"));
             }
             Ok(())

@@ -64,7 +64,9 @@ impl View {
         now: UnixMs,
     ) -> Outcome<Vec<Entry>> {
         let mailbox = (!name.is_empty()).then_some(name);
-        let mut known = self.account.metadata(mailbox)?;
+        let mut known = self.account.metadata(mailbox, |entry| {
+            entries.iter().any(|wanted| is_at(entry, wanted, depth))
+        })?;
         if let Some(name) = mailbox {
             let infos = self.account.mailboxes(now)?;
             let info = infos.into_iter().find(|info| info.name == name);

@@ -159,7 +159,7 @@ class Metrics:
     imap_command_s: Histogram = _histogram("From such a command to the end of its answer.", SECONDS)
     imap_idle: int = _gauge("Sessions that wait for mail with IDLE.")
     imap_notices: int = _counter("Times that one of those was told of changes.")
-    appends: int = _counter("APPENDs and REPLACEs that were carried out.")
+    imap_appends: int = _counter("APPENDs and REPLACEs that were answered OK.")
 
     # ---- policy ------------------------------------------------------------------------------------------------------
     hook_failures: Counts = _counts("Hooks that raised or took too long.", label="hook")

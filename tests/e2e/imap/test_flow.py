@@ -129,3 +129,22 @@ def test_compress_is_not_offered_where_it_is_not_wanted(start_reading: Start) ->
     reading = start_reading()
     with reading.client() as imap:
         assert b"COMPRESS" not in ok(imap.capability())[0]
+
+
+def test_an_append_that_came_to_nothing_is_not_counted(start_reading: Start) -> None:
+    reading = start_reading(trouble_expected=True)
+    with reading.client() as other, closing(Line(reading)) as client:
+        ok(other.create("box"))
+        client.say(f'a LOGIN {ALICE} "{PASSWORD}"')
+        client.until("a OK")
+        client.say("b APPEND box {3}")
+        client.until("+")
+        ok(other.delete("box"))
+        client.say("x\r\n")
+        assert client.until("b ")[-1].startswith("b NO")
+        client.say("c APPEND INBOX {3+}", "x\r\n", "d LOGOUT")
+        assert client.until("c ")[-1].startswith("c OK")
+        client.until("d OK")
+    assert {0, 1} == {
+        event.get("appended", 0) for event in reading.server.wait_events(2, "connect", listener="imaps")
+    }

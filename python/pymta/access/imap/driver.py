@@ -267,8 +267,9 @@ class ImapDriver(Connection[ImapSession]):
         # Begun is carried out, whether the client waits for the answer or not.
         octets = await asyncio.shield(mailboxes.call(committed))
         self._upload = None
-        self._appended_count += 1
-        self._door.metrics.appends += 1
+        if _is_ok(octets):
+            self._appended_count += 1
+            self._door.metrics.imap_appends += 1
         self._say(octets)
         self._log_trouble(self._opened.take_trouble())
         self._session.done(selected=self._opened.selected)
@@ -373,3 +374,8 @@ class ImapDriver(Connection[ImapSession]):
 
     def _counts(self) -> Mapping[str, Any]:
         return {"appended": self._appended_count, "sent_octets": self._sent_octets}
+
+
+def _is_ok(answer: bytes) -> bool:
+    """Whether its last line, the tagged one, says so."""
+    return answer.rstrip(b"\r\n").rpartition(b"\n")[2].split(b" ", 2)[1:2] == [b"OK"]

@@ -186,12 +186,12 @@ class ImapDriver(Connection[ImapSession]):
             await self._look
         # Who pipelines and does not read gets no further.
         await self._writable.wait()
-        self._say(await mailboxes.call(view.run, command, mailboxes.now_ms()))
+        self._say(await mailboxes.call(self._account, view.run, command, mailboxes.now_ms()))
         while view.running:
             await self._writable.wait()
             if self._transport.is_closing():
                 return
-            self._say(await mailboxes.call(view.go_on, mailboxes.now_ms()))
+            self._say(await mailboxes.call(self._account, view.go_on, mailboxes.now_ms()))
         door.metrics.imap_command_s.observe(perf_counter() - began_s)
         self._log_trouble(view.take_trouble())
         self._session.done(selected=view.selected)
@@ -206,6 +206,10 @@ class ImapDriver(Connection[ImapSession]):
         view = self._mailboxes_view
         assert view is not None, "somebody has logged in"
         return view
+
+    @property
+    def _account(self) -> str:
+        return self._view.account or ""
 
     def _say(self, octets: bytes) -> None:
         if not octets:
@@ -224,7 +228,7 @@ class ImapDriver(Connection[ImapSession]):
         self._door.metrics.imap_commands.add("APPEND" if event.replaces is None else "REPLACE")
         if self._look is not None:
             await self._look
-        upload = await mailboxes.call(self._opened.append, event, mailboxes.now_ms())
+        upload = await mailboxes.call(self._account, self._opened.append, event, mailboxes.now_ms())
         self._message = None
         if not self._is_refused(upload):
             self._upload = upload
@@ -241,7 +245,7 @@ class ImapDriver(Connection[ImapSession]):
             else:
                 upload.write(event.octets)
 
-        await self._door.mailboxes.call(written)
+        await self._door.mailboxes.call(self._account, written)
         if not self._is_refused(upload):
             self._session.took()
 
@@ -265,7 +269,7 @@ class ImapDriver(Connection[ImapSession]):
             return upload.commit(mailboxes.now_ms())
 
         # Begun is carried out, whether the client waits for the answer or not.
-        octets = await asyncio.shield(mailboxes.call(committed))
+        octets = await asyncio.shield(mailboxes.call(self._account, committed))
         self._upload = None
         if _is_ok(octets):
             self._appended_count += 1
@@ -332,7 +336,7 @@ class ImapDriver(Connection[ImapSession]):
         try:
             # Before the look, so that nothing falls between the two.
             watch.use(view.watched)
-            octets = await mailboxes.call(view.poll, mailboxes.now_ms())
+            octets = await mailboxes.call(self._account, view.poll, mailboxes.now_ms())
             if octets:
                 self._door.metrics.imap_notices += 1
                 self._say(octets)

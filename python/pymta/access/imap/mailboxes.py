@@ -2,13 +2,16 @@
 Views of mailboxes, asked off the loop: a disk that is slow, or a search that is long, holds up who waits for it and nobody
 else.
 
-A few threads for all sessions. What waits for one is one call a session at most, so it is bounded by them.
+A few threads for all sessions. What waits for one is one call a session at most, so it is bounded by them. An account has a
+few of the threads at a time, so that its long searches leave the others to other accounts.
 """
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final, ParamSpec, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, Final, ParamSpec, TypeVar
+from weakref import WeakValueDictionary
 
 from pymta._core import ImapAccounts, ImapView
 from pymta.access.imap.idle import Wakes
@@ -19,6 +22,8 @@ __all__ = ["Mailboxes"]
 
 # Most calls wait for the disk or run without the interpreter's lock; more than a few would only take turns.
 THREADS: Final = 16
+# Of these, at work for one account. As many may wait for them, to close what lost its connection in a call.
+THREADS_PER_ACCOUNT_MAX: Final = 4
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -47,6 +52,8 @@ class Mailboxes:
         self.now_ms = now_ms
         self._board = board
         self._sessions: dict[str, int] = {}
+        # Whoever uses one or waits for it keeps it.
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="mailbox")
 
     def enter(self, account: str) -> int:
@@ -74,18 +81,36 @@ class Mailboxes:
             OSError, ValueError: Its mailboxes cannot be used.
         """
         return await self.call(
+            name,
             lambda: self._accounts.open(
                 account.mail_folder,
                 name,
                 self.now_ms(),
                 quota_octets=account.quota_octets,
                 quota_messages=account.quota_messages,
-            )
+            ),
         )
 
-    async def call(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What may wait for the disk."""
-        return await asyncio.get_running_loop().run_in_executor(self._threads, lambda: call(*args, **kwargs))
+    async def call(self, account: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What may wait for the disk, when it is that account's turn."""
+        loop = asyncio.get_running_loop()
+        turns = self._turns.get(account)
+        if turns is None:
+            turns = self._turns[account] = asyncio.Semaphore(THREADS_PER_ACCOUNT_MAX)
+
+        def ended(_: Future[Any]) -> None:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(turns.release)
+
+        await turns.acquire()
+        try:
+            future = self._threads.submit(call, *args, **kwargs)
+        except BaseException:
+            turns.release()
+            raise
+        # Who waits may be cancelled; the thread is at it until the call ends.
+        future.add_done_callback(ended)
+        return await asyncio.wrap_future(future)
 
     def later(self, call: Callable[[], None]) -> None:
         """The same for what nobody waits for."""

@@ -11,6 +11,7 @@ import pytest
 
 from tests.e2e.imap.conftest import ALICE, HOST, PASSWORD, Reading, message, ok
 from tests.e2e.imap.test_idle import Line, idling
+from tests.partners.waiting import wait_until
 
 Start = Callable[..., Reading]
 
@@ -137,10 +138,13 @@ def test_an_append_that_came_to_nothing_is_not_counted(start_reading: Start) -> 
         ok(other.create("box"))
         client.say(f'a LOGIN {ALICE} "{PASSWORD}"')
         client.until("a OK")
-        client.say("b APPEND box {3}")
+        client.say("b APPEND box {200003}")
         client.until("+")
+        client.send(b"x" * 200_000)
+        uploads = reading.accounts.mailbox(ALICE, "box") / "tmp"
+        wait_until(lambda: list(uploads.iterdir()) or None, "the beginning is written")
         ok(other.delete("box"))
-        client.say("x\r\n")
+        client.say("\r\nx")
         assert client.until("b ")[-1].startswith("b NO")
         client.say("c APPEND INBOX {3+}", "x\r\n", "d LOGOUT")
         assert client.until("c ")[-1].startswith("c OK")

@@ -162,3 +162,19 @@ def test_a_session_that_has_lasted_long_enough_is_told_so_and_is_not_called_sile
     with urllib.request.urlopen(f"http://127.0.0.1:{reading.server.http_port}/metrics", timeout=20) as told:
         metrics = told.read().decode().splitlines()
     assert "0.0" == next(line.split()[1] for line in metrics if line.startswith("pymta_sessions_timed_out"))
+
+
+def test_who_waits_is_logged_out_where_the_index_is_made_anew(start_reading: Start) -> None:
+    """He would hear of nothing any more."""
+    reading = start_reading(trouble_expected=True)
+    with idling(reading) as client, idling(reading) as other:
+        for file in reading.accounts.mailbox(ALICE).glob("pymta.index*"):
+            file.unlink()
+        reading.put("1.a", message(1))
+        assert "log in again" in client.until("* BYE")[-1]
+        other.say("DONE", "d NOOP")
+        assert "log in again" in other.until("* BYE")[-1]
+    assert reading.server.wait_event("trouble", what="mailboxes")
+    with idling(reading) as client:
+        reading.put("2.a", message(2))
+        assert "* 2 EXISTS" == client.until("* 2 ")[-1]

@@ -193,13 +193,20 @@ class ImapDriver(Connection[ImapSession]):
                 return
             self._say(await mailboxes.call(self._account, view.go_on, mailboxes.now_ms()))
         door.metrics.imap_command_s.observe(perf_counter() - began_s)
-        self._log_trouble(view.take_trouble())
         self._session.done(selected=view.selected)
+        self._look_after(view)
 
     def _log_trouble(self, cause: str | None) -> None:
         """The client was told NO; the operator is told why."""
         if cause is not None:
             self._door.log.trouble("mailboxes", OSError(cause), sid=self._view.id)
+
+    def _look_after(self, view: ImapView) -> None:
+        """After each call: who has a view of mailboxes that are gone would never hear of anything again."""
+        self._log_trouble(view.take_trouble())
+        if view.gone:
+            self._end = "trouble"
+            self._session.shut_down("the mailboxes were made anew, log in again")
 
     @property
     def _opened(self) -> ImapView:
@@ -233,6 +240,7 @@ class ImapDriver(Connection[ImapSession]):
         if not self._is_refused(upload):
             self._upload = upload
             self._session.accept_append()
+        self._look_after(self._opened)
 
     async def _write(self, event: ImapContentEvent | ImapUrlEvent) -> None:
         upload, message = self._uploading, self._take_message()
@@ -275,8 +283,8 @@ class ImapDriver(Connection[ImapSession]):
             self._appended_count += 1
             self._door.metrics.imap_appends += 1
         self._say(octets)
-        self._log_trouble(self._opened.take_trouble())
         self._session.done(selected=self._opened.selected)
+        self._look_after(self._opened)
 
     @property
     def _uploading(self) -> ImapUpload:
@@ -340,6 +348,9 @@ class ImapDriver(Connection[ImapSession]):
             if octets:
                 self._door.metrics.imap_notices += 1
                 self._say(octets)
+            self._look_after(view)
+            if self._session.closing:
+                self.advance()
         except asyncio.CancelledError:
             raise
         except BaseException as error:

@@ -31,7 +31,7 @@ pub(crate) struct Fetching {
     /// Places in the picture, ascending.
     places: Vec<usize>,
     next: usize,
-    /// Those that were not \Seen before, ascending.
+    /// Those of the prepared that were not \Seen before, ascending.
     seen_uids: Vec<u32>,
     /// What the index knows of the next messages, the next one last.
     prepared: Vec<Prepared>,
@@ -165,17 +165,6 @@ impl View {
             places.retain(|&at| picture.rows()[at].modseq > since);
         }
         part_of(&mut places, fetching.partial);
-        if fetching.need.sets_seen && !picture.is_read_only {
-            let rows = places.iter().map(|&at| picture.rows()[at]);
-            let unseen = rows.filter(|row| row.flags & flag::SEEN == 0 && !picture.is_gone(row.uid));
-            let uids: Vec<u32> = unseen.map(|row| row.uid).collect();
-            if !uids.is_empty() {
-                let mode = StoreMode::Add;
-                let stored = picture.mailbox.store(&uids, mode, (flag::SEEN, &[]), None, now)?;
-                picture.set(&stored.changed);
-                fetching.seen_uids = stored.changed.iter().map(|row| row.uid).collect();
-            }
-        }
         fetching.places = places;
         self.fetch_on(fetching, out, now)
     }
@@ -187,7 +176,7 @@ impl View {
         out: &mut Vec<u8>,
         now: UnixMs,
     ) -> Outcome<Step> {
-        let Some(picture) = self.selected.as_ref() else {
+        let Some(picture) = self.selected.as_mut() else {
             return Ok(nothing_selected().into());
         };
         while out.len() < PIECE_OCTETS {
@@ -230,7 +219,7 @@ impl Fetching {
     }
 
     /// The next message that is there, as far as the index knows.
-    fn next_prepared(&mut self, picture: &Picture, now: UnixMs) -> Outcome<Option<Prepared>> {
+    fn next_prepared(&mut self, picture: &mut Picture, now: UnixMs) -> Outcome<Option<Prepared>> {
         loop {
             if let Some(prepared) = self.prepared.pop() {
                 if self.need.details && prepared.details.is_none() {
@@ -247,9 +236,27 @@ impl Fetching {
         }
     }
 
+    /// Marks messages as \Seen that are about to be said, and no others: the client may go before the next ones.
+    fn set_seen(&mut self, end: usize, picture: &mut Picture, now: UnixMs) -> Outcome<()> {
+        let rows = self.places[self.next..end].iter().map(|&at| picture.rows()[at]);
+        let unseen = rows.filter(|row| row.flags & flag::SEEN == 0 && !picture.is_gone(row.uid));
+        let uids: Vec<u32> = unseen.map(|row| row.uid).collect();
+        self.seen_uids.clear();
+        if !uids.is_empty() {
+            let mode = StoreMode::Add;
+            let stored = picture.mailbox.store(&uids, mode, (flag::SEEN, &[]), None, now)?;
+            picture.set(&stored.changed);
+            self.seen_uids.extend(stored.changed.iter().map(|row| row.uid));
+        }
+        Ok(())
+    }
+
     /// Looks up what is needed of the next messages.
-    fn prepare(&mut self, picture: &Picture, now: UnixMs) -> Outcome<()> {
+    fn prepare(&mut self, picture: &mut Picture, now: UnixMs) -> Outcome<()> {
         let end = (self.next + BATCH).min(self.places.len());
+        if self.need.sets_seen && !picture.is_read_only {
+            self.set_seen(end, picture, now)?;
+        }
         let places = &self.places[self.next..end];
         let uids: Vec<u32> = places.iter().map(|&at| picture.rows()[at].uid).collect();
         let mut details = Vec::new();

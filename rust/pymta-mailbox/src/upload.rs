@@ -14,6 +14,9 @@ use crate::messages::bits_of;
 use crate::url::Url;
 use crate::view::{Outcome, View, is_trouble};
 
+/// The quota is asked again after so many octets, so that an upload cannot fill the disk before its end is refused.
+const QUOTA_STEP_OCTETS: u64 = 256 * 1024;
+
 /// Why an upload is not taken (any more).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
@@ -45,6 +48,12 @@ pub struct Upload {
     trouble: Option<String>,
     /// None where it was refused.
     messages: Option<pymta_index::Upload>,
+    /// Where they go.
+    mailbox: Option<Arc<Mailbox>>,
+    /// How many there are.
+    count: u64,
+    /// The quota is asked again when all of them have more octets.
+    admitted_octets: u64,
     /// Of the message that was begun last.
     octets: u64,
     octets_max: u64,
@@ -61,12 +70,18 @@ impl Upload {
             refusal: None,
             trouble: None,
             messages: None,
+            mailbox: None,
+            count: 0,
+            admitted_octets: 0,
             octets: 0,
             octets_max,
             replaced_uid: None,
         };
         match upload.prepare(view, octets) {
-            Ok(Ok(mailbox)) => upload.messages = Some(mailbox.begin_append()),
+            Ok(Ok(mailbox)) => {
+                upload.messages = Some(mailbox.begin_append());
+                upload.mailbox = Some(mailbox);
+            }
             Ok(Err(refusal)) => upload.refusal = Some(refusal),
             Err(error) => {
                 view.heed(&error);
@@ -107,9 +122,11 @@ impl Upload {
     /// The next message begins.
     pub fn message(&mut self, asked: AskedMessage) {
         self.octets = 0;
+        self.count += 1;
         if asked.octets.is_some_and(|octets| octets > self.octets_max) {
             self.refuse(Refusal::TOO_BIG);
         }
+        self.ask_quota(asked.octets.unwrap_or(0));
         let (flags, keywords) = bits_of(&asked.flags);
         let added = Added {
             flags,
@@ -127,6 +144,26 @@ impl Upload {
             self.refuse(Refusal::TOO_BIG);
         }
         self.with(|messages| messages.write(octets));
+        let written = self.messages.as_ref().map_or(0, pymta_index::Upload::octets);
+        if written > self.admitted_octets {
+            self.ask_quota(0);
+        }
+    }
+
+    /// Whether all so far fit, and so many more.
+    fn ask_quota(&mut self, more: u64) {
+        let (Some(mailbox), Some(messages)) = (&self.mailbox, &self.messages) else {
+            return;
+        };
+        let octets = messages.octets().saturating_add(more);
+        let usage = Usage {
+            octets,
+            messages: self.count.max(1),
+        };
+        self.admitted_octets = octets.saturating_add(QUOTA_STEP_OCTETS);
+        if let Err(error) = mailbox.admits(usage, self.now) {
+            self.fail(&error);
+        }
     }
 
     /// It goes on with what a URL of ours names (RFC 4469).

@@ -49,10 +49,11 @@ impl Accounts {
     pub fn open(&self, path: &MailboxPath, reader: Reader, now: UnixMs) -> Result<View, IndexError> {
         let place = self.place(path);
         let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
-        // One whose index was damaged or replaced answers nothing any more.
+        // One whose index was damaged or replaced answers nothing any more; one with another quota than the operator wants by
+        // now is left to the sessions that began with it.
         let shared = place
             .upgrade()
-            .filter(|account| account.mailbox("INBOX", now).is_ok());
+            .filter(|account| account.quota() == reader.quota && account.mailbox("INBOX", now).is_ok());
         let account = match shared {
             Some(account) => account,
             None => {

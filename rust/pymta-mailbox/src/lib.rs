@@ -24,6 +24,8 @@ mod model_tests;
 mod picture;
 mod preview;
 mod quota;
+#[cfg(test)]
+mod race_tests;
 pub mod record;
 mod record_codec;
 mod rights;

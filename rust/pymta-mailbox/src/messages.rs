@@ -117,8 +117,12 @@ impl View {
         let keywords: Vec<&str> = keywords.iter().map(String::as_str).collect();
         let mut stored = mailbox.store(&uids, mode, (flags, &keywords), change.unchanged_since, now)?;
         stored.modified.sort_unstable();
-        picture.set(&stored.changed);
         picture.take_keywords()?;
+        if change.silent {
+            picture.set_silently(&stored.changed, mode, (flags, &keywords));
+        } else {
+            picture.set(&stored.changed);
+        }
         picture.tell_keywords(out);
         let form = RowForm {
             with_uid: change.by_uid || self.enabled.qresync || self.enabled.rev2,

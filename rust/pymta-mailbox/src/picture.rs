@@ -9,7 +9,7 @@ use std::sync::Arc;
 use pymta_imap::Enabled;
 use pymta_imap::command::SequenceSet;
 use pymta_imap::write::{self, Status};
-use pymta_index::{Changes, IndexError, Mailbox, Message};
+use pymta_index::{Changes, IndexError, Mailbox, Message, StoreMode};
 use pymta_types::UnixMs;
 
 use crate::ending::Tells;
@@ -141,6 +141,37 @@ impl Picture {
                 self.rows[at] = *message;
             }
         }
+    }
+
+    /// What this session changed itself without saying more: the client works out the new flags from those that it knows.
+    /// Where another session was quicker they are others, which is told.
+    pub(crate) fn set_silently(
+        &mut self,
+        changed: &[Message],
+        mode: StoreMode,
+        (flags, keywords): (u8, &[&str]),
+    ) {
+        let has_name = |name: &String| keywords.iter().any(|keyword| keyword.eq_ignore_ascii_case(name));
+        let bits = self
+            .keywords
+            .iter()
+            .zip(0u32..)
+            .filter(|(name, _)| has_name(name));
+        let keywords = bits.fold(0, |bits, (_, bit)| bits | 1u64.checked_shl(bit).unwrap_or(0));
+        for message in changed {
+            let Some(row) = self.position(message.uid).map(|at| self.rows[at]) else {
+                continue;
+            };
+            let expected = match mode {
+                StoreMode::Add => (row.flags | flags, row.keywords | keywords),
+                StoreMode::Remove => (row.flags & !flags, row.keywords & !keywords),
+                StoreMode::Replace => (flags, keywords),
+            };
+            if expected != (message.flags, message.keywords) {
+                self.dirty.push(message.uid);
+            }
+        }
+        self.set(changed);
     }
 
     /// New messages get their numbers, which may be told at any time (RFC 9051 §7.4.1).

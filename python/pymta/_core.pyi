@@ -680,8 +680,13 @@ class MailboxUpkeep:
     raise OSError with one line where something is wrong.
     """
 
-    def __new__(cls, folder: str, mailbox: str, *, hostname: str, process: int, now_ms: int) -> Self:
-        """*folder* is that of all mailboxes, *mailbox* a path below it. The index is made where it is missing."""
+    def __new__(
+        cls, folder: str, mailbox: str, *, hostname: str, process: int, now_ms: int, to_check: bool = False
+    ) -> Self:
+        """
+        *folder* is that of all mailboxes, *mailbox* a path below it. The index is made where it is missing. *to_check*: a
+        damaged one is left where it is, an OSError, rather than set aside and made anew.
+        """
     @property
     def trouble(self) -> str | None:
         """Why the index was made anew: the old one was damaged, and is beside it."""

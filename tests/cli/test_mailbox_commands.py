@@ -65,6 +65,12 @@ def test_a_damaged_index_is_made_anew(data: Path, maildir: Path) -> None:
     run(data, "mailbox", "import", ACCOUNT)
     (maildir / "pymta.index").write_bytes(b"no index at all\n" * 1000)
 
+    for words in ([], ["--json"]):
+        checked = run(data, "mailbox", "check", ACCOUNT, *words, fails=True)
+        assert (1, 1) == (checked.exit_code, len(checked.output.splitlines()))
+        assert "the index is damaged" in checked.output
+    assert b"no index" == (maildir / "pymta.index").read_bytes()[:8]
+    assert not (maildir / "pymta.index.damaged").exists()
     assert "made anew\n" == run(data, "mailbox", "repair", ACCOUNT).output
     assert (maildir / "pymta.index.damaged").exists()
     assert "repaired\n" == run(data, "mailbox", "repair", ACCOUNT).output

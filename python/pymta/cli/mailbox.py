@@ -76,20 +76,17 @@ def check(config: Path | None, no_config: bool, data: Path | None, account: str,
 
     Differences are what the next look at a mailbox takes in. Exit code 1 where the index is damaged.
     """
-    with _opened(config, no_config, data, account) as upkeep:
+    with _opened(config, no_config, data, account, to_check=True) as upkeep:
         damage, foreign, mailboxes = upkeep.check(_now_ms())
-        trouble = upkeep.trouble
     columns = ("name", "messages", "missing_files", "unknown_files", "other_flags", "without_records")
     rows = [{column: getattr(mailbox, column) for column in columns} for mailbox in mailboxes]
     if as_json:
-        print_json({"damage": damage, "made_anew": trouble, "foreign_folders": foreign, "mailboxes": rows})
+        print_json({"damage": damage, "foreign_folders": foreign, "mailboxes": rows})
     else:
         headings = ("mailbox", "messages", "no file", "not indexed", "other flags", "no record")
         print_table(headings, [[str(row[column]) for column in columns] for row in rows], right=headings[1:])
         for folder in foreign:
             click.echo(f"{plain(folder)}: no mailbox has a folder of this name")
-        if trouble is not None:
-            click.echo(f"the index was damaged and has been made anew: {plain(trouble)}")
     if damage:
         raise click.ClickException(f"the index is damaged: {plain(damage[0])}")
 
@@ -119,7 +116,9 @@ def repair(config: Path | None, no_config: bool, data: Path | None, account: str
 
 
 @contextmanager
-def _opened(config: Path | None, no_config: bool, data: Path | None, account: str) -> Iterator[MailboxUpkeep]:
+def _opened(
+    config: Path | None, no_config: bool, data: Path | None, account: str, *, to_check: bool = False
+) -> Iterator[MailboxUpkeep]:
     """The mailboxes of an account; errors in one line."""
     from pymta._core import MailboxUpkeep
 
@@ -136,6 +135,7 @@ def _opened(config: Path | None, no_config: bool, data: Path | None, account: st
             hostname=settings.server.hostname.name,
             process=os.getpid(),
             now_ms=_now_ms(),
+            to_check=to_check,
         )
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None

@@ -57,6 +57,7 @@ pub struct Account {
     index: Mutex<Connection>,
     inode: u64,
     is_damaged: AtomicBool,
+    keeps_damaged: bool,
     trouble: Option<String>,
     #[cfg(test)]
     pub(crate) steps: std::sync::atomic::AtomicI64,
@@ -73,14 +74,22 @@ impl Account {
         options: Options,
         now: UnixMs,
     ) -> Result<Arc<Self>, IndexError> {
-        let doing = IndexError::io;
-        let disk = Disk::open(root).map_err(doing("open the folder of mailboxes"))?;
-        let folder = open_mailbox(&disk, path).map_err(doing("open the mailbox"))?;
-        let mut whole = root
-            .canonicalize()
-            .map_err(doing("open the folder of mailboxes"))?;
-        whole.extend(path.components());
-        Self::open_at(folder, whole, options, now)
+        let (folder, whole) = below(root, path)?;
+        Self::open_at(folder, whole, options, false, now)
+    }
+
+    /// Likewise, but for a look only: a damaged index stays where it is.
+    ///
+    /// # Errors
+    /// As `open_below`; `Damaged`.
+    pub fn open_below_to_check(
+        root: &Path,
+        path: &MailboxPath,
+        options: Options,
+        now: UnixMs,
+    ) -> Result<Arc<Self>, IndexError> {
+        let (folder, whole) = below(root, path)?;
+        Self::open_at(folder, whole, options, true, now)
     }
 
     /// Opens the account in a folder whose parents are the operator's.
@@ -94,20 +103,21 @@ impl Account {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::open(&whole, flags, Mode::empty());
         let opened = opened.map_err(|error| doing("open the mailbox")(error.into()))?;
-        Self::open_at(opened, whole, options, now)
+        Self::open_at(opened, whole, options, false, now)
     }
 
     fn open_at(
         folder: OwnedFd,
         path: PathBuf,
         options: Options,
+        keeps_damaged: bool,
         now: UnixMs,
     ) -> Result<Arc<Self>, IndexError> {
         let disk = Disk::below(folder);
         open_subfolders(&disk, disk.root()).map_err(IndexError::io("open the inbox"))?;
         let mut trouble = None;
         let (index, inode) = match connect(&disk, &path) {
-            Err(IndexError::Damaged(why)) => {
+            Err(IndexError::Damaged(why)) if !keeps_damaged => {
                 set_aside(&disk).map_err(IndexError::io("set the damaged index aside"))?;
                 trouble = Some(why);
                 connect(&disk, &path)?
@@ -121,6 +131,7 @@ impl Account {
             index: Mutex::new(index),
             inode,
             is_damaged: AtomicBool::new(false),
+            keeps_damaged,
             trouble,
             #[cfg(test)]
             steps: std::sync::atomic::AtomicI64::new(i64::MAX),
@@ -212,7 +223,7 @@ impl Account {
     fn watched<T>(&self, outcome: Result<T, IndexError>) -> Result<T, IndexError> {
         if matches!(outcome, Err(IndexError::Damaged(_))) {
             self.is_damaged.store(true, Ordering::Release);
-            if inode(&self.disk).is_ok_and(|found| found == Some(self.inode)) {
+            if !self.keeps_damaged && inode(&self.disk).is_ok_and(|found| found == Some(self.inode)) {
                 set_aside(&self.disk).map_err(IndexError::io("set the damaged index aside"))?;
             }
         }
@@ -254,6 +265,18 @@ impl Account {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         self.options.host.unique(now, number)
     }
+}
+
+/// The folder of an account below that of all mailboxes, and where it is.
+fn below(root: &Path, path: &MailboxPath) -> Result<(OwnedFd, PathBuf), IndexError> {
+    let doing = IndexError::io;
+    let disk = Disk::open(root).map_err(doing("open the folder of mailboxes"))?;
+    let folder = open_mailbox(&disk, path).map_err(doing("open the mailbox"))?;
+    let mut whole = root
+        .canonicalize()
+        .map_err(doing("open the folder of mailboxes"))?;
+    whole.extend(path.components());
+    Ok((folder, whole))
 }
 
 /// Opens the index, and makes it where it is missing: for nobody else to read, as SQLite makes the files beside it.

@@ -50,7 +50,7 @@ impl Account {
     /// Looks at everything and changes nothing.
     ///
     /// # Errors
-    /// As of any look; `Damaged` where it is so bad that the index was set aside.
+    /// As of any look; `Damaged` where it is so bad that nothing can be said.
     pub fn check(self: &Arc<Self>, now: UnixMs) -> Result<Report, IndexError> {
         let mut report = Report {
             damage: self.damage()?,

@@ -305,6 +305,27 @@ fn damage_that_is_met_later_is_set_aside_as_well() {
 }
 
 #[test]
+fn who_only_checks_leaves_a_damaged_index_where_it_is() {
+    use crate::{Account, Options};
+    let sandbox = Sandbox::new();
+    drop(sandbox.inbox());
+    let index = sandbox.folder.join("pymta.index");
+    let junk = "this is no index at all\n".repeat(500);
+    fs::write(&index, &junk).unwrap();
+    let options = Options {
+        host: pymta_maildir::Host::new("h", 1),
+        quota: pymta_maildir::Quota::default(),
+    };
+    let root = sandbox.folder.parent().unwrap();
+    let name = sandbox.folder.file_name().unwrap().to_str().unwrap();
+    let path = pymta_maildir::MailboxPath::new([name]).unwrap();
+    let opened = Account::open_below_to_check(root, &path, options, now());
+    assert!(matches!(opened, Err(IndexError::Damaged(_))), "{opened:?}");
+    assert_eq!(junk.as_bytes(), fs::read(&index).unwrap());
+    assert!(!sandbox.folder.join("pymta.index.damaged").exists());
+}
+
+#[test]
 fn nobody_else_may_read_the_index() {
     use std::os::unix::fs::PermissionsExt;
     let sandbox = Sandbox::new();

@@ -30,6 +30,23 @@ impl Upkeep {
         })
     }
 
+    /// Likewise, but only to check it: a damaged index is left where it is.
+    ///
+    /// # Errors
+    /// As of opening an account; `Damaged`.
+    pub fn open_to_check(
+        root: &Path,
+        path: &MailboxPath,
+        host: Host,
+        now: UnixMs,
+    ) -> Result<Self, IndexError> {
+        let quota = Quota::default();
+        Ok(Self {
+            account: Account::open_below_to_check(root, path, Options { host, quota }, now)?,
+            progress: Progress::default(),
+        })
+    }
+
     /// Why the index was made anew when this was opened.
     pub fn trouble(&self) -> Option<&str> {
         self.account.trouble()

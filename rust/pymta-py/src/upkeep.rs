@@ -20,7 +20,7 @@ pub(crate) struct PyMailboxUpkeep(Upkeep);
 #[pymethods]
 impl PyMailboxUpkeep {
     #[new]
-    #[pyo3(signature = (folder, mailbox, *, hostname, process, now_ms))]
+    #[pyo3(signature = (folder, mailbox, *, hostname, process, now_ms, to_check=false))]
     fn new(
         py: Python<'_>,
         folder: PathBuf,
@@ -28,10 +28,16 @@ impl PyMailboxUpkeep {
         hostname: &str,
         process: u32,
         now_ms: u64,
+        to_check: bool,
     ) -> PyResult<Self> {
         let path = MailboxPath::new(mailbox.split('/')).or_py_err()?;
         let host = Host::new(hostname, process);
-        let opened = py.detach(|| Upkeep::open(&folder, &path, host, UnixMs(now_ms)));
+        let open = if to_check {
+            Upkeep::open_to_check
+        } else {
+            Upkeep::open
+        };
+        let opened = py.detach(|| open(&folder, &path, host, UnixMs(now_ms)));
         Ok(Self(opened.or_py_err()?))
     }
 

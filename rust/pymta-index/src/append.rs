@@ -135,10 +135,10 @@ impl Upload {
         Ok(())
     }
 
-    /// Makes all messages durable and adds them.
+    /// Makes all messages durable and adds them; where the mailbox has 64 other keywords, without these.
     ///
     /// # Errors
-    /// `OverQuota`, `TooManyKeywords`, `NoMailbox`; `Io`. Nothing was added.
+    /// `OverQuota`, `NoMailbox`; `Io`. Nothing was added.
     pub fn commit(mut self, now: UnixMs) -> Result<Appended, IndexError> {
         self.finish()?;
         let mailbox = Arc::clone(&self.mailbox);
@@ -156,10 +156,12 @@ impl Upload {
             let before = mailbox.touched()?;
             let state = mailbox.state(transaction)?;
             mailbox.admits(self.usage(), now)?;
-            let mut keyword_bits = Vec::new();
+            let (mut keyword_bits, mut held) = (Vec::new(), 0);
             for message in &self.messages {
                 let names: Vec<&str> = message.added.keywords.iter().map(String::as_str).collect();
-                keyword_bits.push(mailbox.bits_of(transaction, &names)?);
+                let bits = mailbox.bits_that_fit(transaction, &names, held)?;
+                held |= bits;
+                keyword_bits.push(bits);
             }
             self.name(&places, named)?;
             let (mut uid, modseq) = (state.uid_next, state.highest_modseq + 1);

@@ -179,10 +179,8 @@ impl Mailbox {
                             Some(bit) => bit,
                             None => {
                                 // A target that has 64 of its own takes the message without these.
-                                let bit = match to.bits_of(transaction, &[name]) {
-                                    Err(IndexError::TooManyKeywords) => 0,
-                                    bit => bit?,
-                                };
+                                let held = bit_in_target.iter().flatten().fold(0, |held, bit| held | bit);
+                                let bit = to.bits_that_fit(transaction, &[name], held)?;
                                 *bit_in_target[at].insert(bit)
                             }
                         };

@@ -22,7 +22,10 @@ fn two() -> (Sandbox, Arc<Mailbox>, Arc<Mailbox>) {
 #[test]
 fn a_copy_keeps_all_but_its_uid() {
     let (sandbox, inbox, other) = two();
-    other.account().write(|t| other.bits_of(t, &["first"])).unwrap();
+    other
+        .account()
+        .write(|t| other.bits_of(t, &["first"], 0))
+        .unwrap();
     inbox
         .store(&[2], StoreMode::Add, (flag::FLAGGED, &["work"]), None, now())
         .unwrap();

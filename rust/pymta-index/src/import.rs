@@ -190,10 +190,11 @@ impl Mailbox {
 
     /// Gives messages the keywords whose letters their files have.
     fn take_keywords(&self, transaction: &Transaction<'_>, names: &[String]) -> Result<(), IndexError> {
-        let mut of_letter = [0u64; LETTERS];
+        let (mut of_letter, mut held) = ([0u64; LETTERS], 0);
         for (bit, name) in of_letter.iter_mut().zip(names) {
             if !name.is_empty() {
-                *bit = self.bits_of(transaction, &[name])?;
+                *bit = self.bits_of(transaction, &[name], held)?;
+                held |= *bit;
             }
         }
         let mut query = transaction.prepare("SELECT uid, rest FROM file WHERE mailbox = ?1")?;

@@ -23,6 +23,7 @@ mod folders;
 mod import;
 #[cfg(test)]
 mod import_tests;
+mod keywords;
 mod listing;
 mod mailbox;
 mod metadata;

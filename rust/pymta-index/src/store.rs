@@ -6,7 +6,7 @@ use pymta_maildir::{Files, MessageName, note_change, with_letters};
 use pymta_types::UnixMs;
 use rusqlite::{OptionalExtension, Transaction};
 
-use crate::mailbox::{KEYWORDS_MAX, Place, State, keywords, message_of, number_of, unsigned};
+use crate::mailbox::{Place, State, message_of, number_of, unsigned};
 use crate::scan::{Scope, is_missing, milliseconds};
 use crate::types::flag;
 use crate::vanish::vanish;
@@ -55,7 +55,7 @@ impl Mailbox {
             let keywords = if mode == StoreMode::Remove {
                 self.known_bits(transaction, keywords)?
             } else {
-                self.bits_of(transaction, keywords)?
+                self.bits_of(transaction, keywords, 0)?
             };
             let change = Change {
                 mode,
@@ -321,39 +321,5 @@ impl Mailbox {
             )?
             .execute((self.key, cur, after.1, new, list_again_ms))?;
         Ok(())
-    }
-
-    // ---- keywords
-
-    /// The bits of keywords, which get some where they have none.
-    pub(crate) fn bits_of(&self, transaction: &Transaction<'_>, names: &[&str]) -> Result<u64, IndexError> {
-        let mut known = keywords(transaction, self.key)?;
-        let mut bits = 0;
-        for name in names {
-            let at = match known.iter().position(|other| other.eq_ignore_ascii_case(name)) {
-                Some(at) => at,
-                None => {
-                    let at = known.iter().position(String::is_empty).unwrap_or(known.len());
-                    let bit = u8::try_from(at).ok().filter(|_| at < KEYWORDS_MAX);
-                    let bit = bit.ok_or(IndexError::TooManyKeywords)?;
-                    transaction
-                        .prepare_cached("INSERT INTO keyword VALUES (?1, ?2, ?3)")?
-                        .execute((self.key, bit, name))?;
-                    known.resize(known.len().max(at + 1), String::new());
-                    known[at] = (*name).to_owned();
-                    at
-                }
-            };
-            bits |= 1 << at;
-        }
-        Ok(bits)
-    }
-
-    /// The bits of those keywords that have some.
-    fn known_bits(&self, transaction: &Transaction<'_>, names: &[&str]) -> Result<u64, IndexError> {
-        let known = keywords(transaction, self.key)?;
-        let is_named = |known: &str| names.iter().any(|name| known.eq_ignore_ascii_case(name));
-        let named = known.iter().enumerate().filter(|(_, known)| is_named(known));
-        Ok(named.fold(0, |bits, (at, _)| bits | 1 << at))
     }
 }

@@ -98,6 +98,34 @@ fn a_mailbox_has_64_keywords() {
     assert_eq!(u64::MAX, inbox.messages().unwrap()[0].keywords);
     let more = inbox.store(&[1], StoreMode::Add, (0, &["k64"]), None, now());
     assert!(matches!(more, Err(IndexError::TooManyKeywords)));
+    // What no message has any more makes room; a message that is added goes without what finds none.
+    let append = |keywords: [&str; 2]| {
+        let mut upload = inbox.begin_append();
+        for keyword in keywords {
+            let added = crate::Added {
+                keywords: vec![keyword.to_owned(), "k2".to_owned()],
+                ..crate::Added::default()
+            };
+            upload.begin(added, now()).unwrap();
+        }
+        upload.commit(now()).unwrap();
+        let messages = inbox.messages().unwrap();
+        messages
+            .iter()
+            .rev()
+            .map(|message| message.keywords)
+            .take(2)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(vec![0b100, 0b100], append(["k64", "k65"]));
+    inbox
+        .store(&[1], StoreMode::Remove, (0, &["k1", "k63"]), None, now())
+        .unwrap();
+    assert_eq!(vec![1 << 63 | 0b100, 0b110], append(["k64", "k65"]));
+    let names = inbox.keywords().unwrap();
+    assert_eq!(("k64", "k65"), (names[1].as_str(), names[63].as_str()));
+    let both = inbox.store(&[1], StoreMode::Add, (0, &["k0", "k66"]), None, now());
+    assert!(matches!(both, Err(IndexError::TooManyKeywords)));
 }
 
 #[test]

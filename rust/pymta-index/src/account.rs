@@ -61,6 +61,8 @@ pub struct Account {
     trouble: Option<String>,
     #[cfg(test)]
     pub(crate) steps: std::sync::atomic::AtomicI64,
+    #[cfg(test)]
+    pub(crate) meanwhile: crate::sandbox::Meanwhile,
 }
 
 impl Account {
@@ -135,6 +137,8 @@ impl Account {
             trouble,
             #[cfg(test)]
             steps: std::sync::atomic::AtomicI64::new(i64::MAX),
+            #[cfg(test)]
+            meanwhile: crate::sandbox::Meanwhile::default(),
         });
         account.sweep();
         account.find_folders(now)?;
@@ -238,6 +242,8 @@ impl Account {
         doing: &'static str,
         act: impl FnOnce(&Disk) -> io::Result<T>,
     ) -> Result<T, IndexError> {
+        #[cfg(test)]
+        self.meanwhile.happens(doing);
         self.step()
             .and_then(|()| act(&self.disk))
             .map_err(IndexError::io(doing))

@@ -10,7 +10,8 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use crate::mailbox::{Place, bits, keywords, number_of};
-use crate::scan::{Arrival, Scope, is_missing, milliseconds};
+use crate::scan::{Arrival, is_missing, milliseconds};
+use crate::store::Rescans;
 use crate::types::flag;
 use crate::vanish::vanish;
 use crate::{Account, Copied, IndexError, Mailbox};
@@ -140,7 +141,7 @@ impl Mailbox {
     ) -> Result<(), IndexError> {
         let names = keywords(transaction, self.key)?;
         let mut bit_in_target: Vec<Option<u64>> = vec![None; names.len()];
-        let mut is_listed = false;
+        let mut rescans = Rescans::default();
         for &uid in uids {
             while let Some((from, mut arrival)) = self.leaving(transaction, uid, now)? {
                 let target = to.name_for(transaction, self, &from, mode, now)?;
@@ -159,12 +160,12 @@ impl Mailbox {
                     }),
                 };
                 match named {
-                    Err(error) if is_missing(&error) && !is_listed => {
-                        is_listed = true;
-                        self.scan(transaction, Some(Scope::All), now)?;
-                        continue;
+                    Err(error) if is_missing(&error) => {
+                        if rescans.once_more(self, transaction, now)? {
+                            continue;
+                        }
+                        return Err(IndexError::Busy);
                     }
-                    Err(error) if is_missing(&error) => break,
                     named => named?,
                 }
                 if self.key != to.key {

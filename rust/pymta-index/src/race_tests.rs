@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::sandbox::{Sandbox, later, now};
+use crate::sandbox::{Sandbox, later, list, now};
 use crate::{Account, Added, CopyMode, IndexError, Mailbox, StoreMode, flag};
 
 /// Of each of the two.
@@ -120,4 +120,54 @@ fn old_changes_are_told_by_what_is_there() {
         })
         .unwrap();
     assert_eq!(vec![2..=2, 4..=4], inbox.changes(since).unwrap().vanished);
+}
+
+/// An inbox whose one message another program renames before each of the first so many things that we do to it.
+fn restless(times: usize) -> (Sandbox, Arc<Mailbox>) {
+    let sandbox = Sandbox::new();
+    sandbox.deliver("a\n");
+    let inbox = sandbox.inbox();
+    inbox.account().create("Other", None, now()).unwrap();
+    let marked = (flag::DELETED, [].as_slice());
+    inbox.store(&[1], StoreMode::Add, marked, None, now()).unwrap();
+    let (cur, mut left) = (sandbox.folder.join("cur"), times);
+    inbox.account().meanwhile.set(move |doing| {
+        if doing.ends_with(" a message") && left > 0 {
+            left -= 1;
+            let name = list(&cur).remove(0);
+            std::fs::rename(cur.join(&name), cur.join(format!("{name}a"))).unwrap();
+        }
+    });
+    (sandbox, inbox)
+}
+
+#[test]
+fn what_others_rename_again_and_again_is_no_silent_success() {
+    let flagged = (flag::FLAGGED, [].as_slice());
+    for times in [1, 3] {
+        let (_sandbox, inbox) = restless(times);
+        let stored = inbox.store(&[1], StoreMode::Add, flagged, None, now()).unwrap();
+        assert_eq!(1, stored.changed.len());
+        for mode in [CopyMode::Copy, CopyMode::Move] {
+            let (_sandbox, inbox) = restless(times);
+            let other = opened(inbox.account(), "Other");
+            assert_eq!(vec![(1, 1)], inbox.copy(&other, &[1], mode, now()).unwrap().uids);
+        }
+        let (_sandbox, inbox) = restless(times);
+        assert_eq!(vec![1], inbox.expunge(&[1], now()).unwrap());
+    }
+    let (sandbox, inbox) = restless(4);
+    let stored = inbox.store(&[1], StoreMode::Add, flagged, None, now());
+    assert!(matches!(stored, Err(IndexError::Busy)), "{stored:?}");
+    drop(sandbox);
+    for mode in [CopyMode::Copy, CopyMode::Move] {
+        let (_sandbox, inbox) = restless(4);
+        let copied = inbox.copy(&opened(inbox.account(), "Other"), &[1], mode, now());
+        assert!(matches!(copied, Err(IndexError::Busy)), "{copied:?}");
+    }
+    let (sandbox, inbox) = restless(4);
+    assert!(inbox.expunge(&[1], now()).unwrap().is_empty());
+    assert_eq!(1, sandbox.list("cur").len());
+    inbox.reconcile(later(10)).unwrap();
+    assert_eq!(1, inbox.messages().unwrap().len());
 }

@@ -1,8 +1,8 @@
 //! What the tests of this crate work on: an account in a temporary folder, and a clock that they own.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pymta_maildir::{Host, Quota};
@@ -60,6 +60,30 @@ impl Sandbox {
     /// Names in a subfolder, in order.
     pub(crate) fn list(&self, subfolder: &str) -> Vec<String> {
         list(&self.folder.join(subfolder))
+    }
+}
+
+type Doings = Box<dyn FnMut(&str) + Send>;
+
+/// What another program does just before we do something to a file.
+#[derive(Default)]
+pub(crate) struct Meanwhile(Mutex<Option<Doings>>);
+
+impl Meanwhile {
+    pub(crate) fn set(&self, doings: impl FnMut(&str) + Send + 'static) {
+        *self.0.lock().unwrap() = Some(Box::new(doings));
+    }
+
+    pub(crate) fn happens(&self, doing: &str) {
+        if let Some(doings) = self.0.lock().unwrap().as_mut() {
+            doings(doing);
+        }
+    }
+}
+
+impl std::fmt::Debug for Meanwhile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meanwhile")
     }
 }
 

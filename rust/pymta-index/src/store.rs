@@ -16,6 +16,30 @@ use crate::{IndexError, Mailbox, Message, StoreMode, Stored};
 /// changed it in the same moment.
 pub(crate) const LIST_AGAIN_MS: i64 = 5_000;
 
+/// Where a file has another name than we know, all are listed anew: so often in one command, for others may go on.
+const RESCANS_MAX: u32 = 3;
+
+/// The listings of one command.
+#[derive(Debug, Default)]
+pub(crate) struct Rescans(u32);
+
+impl Rescans {
+    /// Takes in what others did to files that were not found; false where it was done often enough.
+    pub(crate) fn once_more(
+        &mut self,
+        mailbox: &Mailbox,
+        transaction: &Transaction<'_>,
+        now: UnixMs,
+    ) -> Result<bool, IndexError> {
+        if self.0 >= RESCANS_MAX {
+            return Ok(false);
+        }
+        self.0 += 1;
+        mailbox.scan(transaction, Some(Scope::All), now)?;
+        Ok(true)
+    }
+}
+
 /// A change of flags, as bits.
 struct Change {
     mode: StoreMode,
@@ -86,7 +110,7 @@ impl Mailbox {
         let mut update = transaction.prepare_cached(
             "UPDATE message SET flags = ?3, keywords = ?4, modseq = ?5 WHERE mailbox = ?1 AND uid = ?2",
         )?;
-        let mut is_listed = false;
+        let mut rescans = Rescans::default();
         let mut at = 0;
         while let Some(&uid) = uids.get(at) {
             at += 1;
@@ -108,12 +132,11 @@ impl Mailbox {
                 };
                 let renamed = match self.rename(&place, flags, now) {
                     Err(error) if is_missing(&error) => {
-                        // Renamed or removed by others: what they did is taken in once, and this one tried again.
-                        if !is_listed {
-                            is_listed = true;
-                            at -= 1;
-                            self.scan(transaction, Some(Scope::All), now)?;
+                        // Renamed or removed by others: what they did is taken in, and this one tried again.
+                        if !rescans.once_more(self, transaction, now)? {
+                            return Err(IndexError::Busy);
                         }
+                        at -= 1;
                         continue;
                     }
                     renamed => renamed?,
@@ -218,7 +241,7 @@ impl Mailbox {
     ) -> Result<Vec<u32>, IndexError> {
         let (mut gone, mut synced) = (Vec::new(), [false; 2]);
         let (mut octets, mut count) = (0i64, 0i64);
-        let mut is_listed = false;
+        let mut rescans = Rescans::default();
         for &uid in uids {
             while let Some(place) = self.place(transaction, uid)? {
                 // The letters are a part of the name: a file that lost its T meanwhile is not found by this one.
@@ -231,13 +254,12 @@ impl Mailbox {
                     disk.remove(self.subfolder(place.is_new), &place.file_name())
                 });
                 match removed {
-                    Err(error) if is_missing(&error) && !is_listed => {
-                        is_listed = true;
-                        self.scan(transaction, Some(Scope::All), now)?;
-                        continue;
+                    Err(error) if is_missing(&error) => {
+                        if rescans.once_more(self, transaction, now)? {
+                            continue;
+                        }
+                        break; // somebody renames it again and again: it is there, and stays
                     }
-                    // Somebody renames it again and again: it is there, and stays.
-                    Err(error) if is_missing(&error) => break,
                     removed => removed?,
                 }
                 synced[usize::from(!place.is_new)] = true;

@@ -3,12 +3,14 @@ Who waits for a folder is woken when something in it changes, as often as there 
 """
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from pymta.access.imap import idle
 from pymta.access.imap.idle import Wakes
 from pymta.observe.log import Log
 
@@ -98,3 +100,28 @@ async def test_who_has_gone_watches_nothing_any_more(wakes: Wakes, tmp_path: Pat
     watch.close()
     watch.use([str(tmp_path)])
     assert 0 == wakes.watched_count
+
+
+async def test_where_the_system_watches_nothing_it_is_said_once_and_all_are_blind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def no_watches() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    class Heard:
+        def __init__(self) -> None:
+            self.events: list[object] = []
+
+        def emit(self, event: object) -> None:
+            self.events.append(event)
+
+    log = Heard()
+    monkeypatch.setattr(idle, "Watches", no_watches)
+    wakes = Wakes(cast(Log, log))
+    for _ in range(2):
+        watch = wakes.watch(lambda: None)
+        watch.use([str(tmp_path)])
+        assert watch.is_blind
+        watch.close()
+    wakes.close()
+    assert 1 == len(log.events)

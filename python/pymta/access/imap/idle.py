@@ -26,10 +26,14 @@ class Wakes:
         """
         self._log = log
         self._loop = asyncio.get_running_loop()
-        self._watches = Watches()
-        self._loop.add_reader(self._watches.fd, self._changed)
         self._waiting: dict[int, set[Watch]] = {}
         self._has_complained = False
+        self._watches: Watches | None = None
+        try:
+            self._watches = Watches()
+            self._loop.add_reader(self._watches.fd, self._changed)
+        except OSError as error:
+            self._complain(error, "fs.inotify.max_user_instances")
 
     def watch(self, wake: Callable[[], None]) -> "Watch":
         """For somebody who waits; `Watch.use` says for what."""
@@ -42,24 +46,19 @@ class Wakes:
 
     def close(self) -> None:
         """The server stops."""
-        self._loop.remove_reader(self._watches.fd)
+        if self._watches is not None:
+            self._loop.remove_reader(self._watches.fd)
 
     def add(self, watch: "Watch", path: str) -> int | None:
         """Its number; None where it cannot be watched."""
+        if self._watches is None:
+            return None
         try:
             number = self._watches.add(path)
         except FileNotFoundError:
             return None
         except OSError as error:
-            if not self._has_complained:
-                self._has_complained = True
-                self._log.emit(
-                    Trouble(
-                        what="changes of mailboxes are not seen at once",
-                        error=f"{error}; see fs.inotify.max_user_watches",
-                        where="access.imap",
-                    )
-                )
+            self._complain(error, "fs.inotify.max_user_watches")
             return None
         self._waiting.setdefault(number, set()).add(watch)
         return number
@@ -71,9 +70,24 @@ class Wakes:
             waiting.discard(watch)
             if not waiting:
                 del self._waiting[number]
-                self._watches.remove(number)
+                if self._watches is not None:
+                    self._watches.remove(number)
+
+    def _complain(self, error: OSError, limit: str) -> None:
+        if self._has_complained:
+            return
+        self._has_complained = True
+        self._log.emit(
+            Trouble(
+                what="changes of mailboxes are not seen at once",
+                error=f"{error}; see {limit}",
+                where="access.imap",
+            )
+        )
 
     def _changed(self) -> None:
+        if self._watches is None:
+            return
         seen, gone, some_were_lost = self._watches.read()
         woken: set[Watch] = set()
         for number in self._waiting if some_were_lost else (*seen, *gone):

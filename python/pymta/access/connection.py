@@ -201,8 +201,10 @@ class Connection(asyncio.Protocol, ABC, Generic[SessionT]):
             return
         self._drivers.discard(self)
         self._writable.set()
-        if self._task is not None:
-            self._task.cancel()
+        # Not kept: a task that was cancelled holds the frames it was in, and they hold this.
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
         if self._login is not None:
             self._login.cancelled("connection lost")
         self._gone()

@@ -94,8 +94,9 @@ class ImapDriver(Connection[ImapSession]):
 
     def _gone(self) -> None:
         self._stop_watching()
-        if self._look is not None:
-            self._look.cancel()
+        look, self._look = self._look, None
+        if look is not None:
+            look.cancel()
         mailboxes = self._door.mailboxes
         # A command that a thread is at is carried out; closing waits for it, and the loop for neither.
         if self._upload is not None:

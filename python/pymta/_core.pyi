@@ -601,9 +601,7 @@ class Retrieval:
 class ImapAccounts:
     """The mailboxes of all accounts below one folder. One a process: what is open of an account is shared by its views."""
 
-    def __new__(
-        cls, folder: str, *, hostname: str, process: int, append_octets_max: int | None = None
-    ) -> Self:
+    def __new__(cls, folder: str, *, hostname: str, process: int) -> Self:
         """*process* tells names of files of several apart. Nothing is opened yet."""
     def open(
         self,
@@ -613,6 +611,7 @@ class ImapAccounts:
         *,
         quota_octets: int | None = None,
         quota_messages: int | None = None,
+        append_octets_max: int | None = None,
     ) -> ImapView:
         """
         A view for one session of *account* on the Maildir *mailbox*, a path as `MaildirStore` has it; made where it is

@@ -80,7 +80,6 @@ class Readers:
                 str(settings.mailboxes_folder),
                 hostname=settings.server.hostname.name,
                 process=os.getpid(),
-                append_octets_max=settings.limits.message_octets_max,
             )
             self._mailboxes = Mailboxes(accounts, Wakes(self._log), self._now_ms, board=self._board)
         return self._mailboxes

@@ -17,6 +17,8 @@ pub struct Reader {
     pub account: String,
     /// What it may keep.
     pub quota: Quota,
+    /// The largest message that he may append; another where the server's limit was changed since an earlier view.
+    pub append_octets_max: Option<u64>,
 }
 
 /// One account's place in the table; its lock is held while the account is opened, the table's is not.
@@ -27,17 +29,15 @@ type Place = Arc<Mutex<Weak<Account>>>;
 pub struct Accounts {
     root: PathBuf,
     host: Host,
-    append_octets_max: Option<u64>,
     open: Mutex<HashMap<MailboxPath, Place>>,
 }
 
 impl Accounts {
     /// Accounts below that folder. Nothing is opened yet.
-    pub fn new(root: &Path, host: Host, append_octets_max: Option<u64>) -> Self {
+    pub fn new(root: &Path, host: Host) -> Self {
         Self {
             root: root.to_owned(),
             host,
-            append_octets_max,
             open: Mutex::default(),
         }
     }
@@ -66,7 +66,7 @@ impl Accounts {
                 account
             }
         };
-        Ok(View::new(account, reader, self.append_octets_max))
+        Ok(View::new(account, reader))
     }
 
     fn place(&self, path: &MailboxPath) -> Place {

@@ -152,7 +152,7 @@ impl View {
                     format!("HIGHESTMODSEQ {}", status.highest_modseq)
                 }
                 StatusItem::MailboxId => format!("MAILBOXID (F{})", mailbox.id()),
-                StatusItem::AppendLimit => match self.append_octets_max {
+                StatusItem::AppendLimit => match self.reader.append_octets_max {
                     Some(octets) => format!("APPENDLIMIT {octets}"),
                     None => "APPENDLIMIT NIL".to_owned(),
                 },

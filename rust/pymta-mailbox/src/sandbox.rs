@@ -28,7 +28,7 @@ impl Sandbox {
         let _ = std::fs::remove_dir_all(&root);
         std::fs::create_dir_all(&root).unwrap();
         Self {
-            accounts: Accounts::new(&root, Host::new("mail.example.test", 7), Some(1 << 26)),
+            accounts: Accounts::new(&root, Host::new("mail.example.test", 7)),
             root,
             number: AtomicU64::new(1),
         }
@@ -47,6 +47,7 @@ impl Sandbox {
         let reader = Reader {
             account: "user@example.test".to_owned(),
             quota,
+            append_octets_max: Some(1 << 26),
         };
         let path = MailboxPath::new(["user"]).unwrap();
         Session {

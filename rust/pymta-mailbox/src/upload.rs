@@ -63,7 +63,7 @@ pub struct Upload {
 
 impl Upload {
     pub(crate) fn begin(view: &mut View, asked: AskedAppend, octets: Option<u64>, now: UnixMs) -> Self {
-        let octets_max = view.append_octets_max.unwrap_or(u64::MAX);
+        let octets_max = view.reader.append_octets_max.unwrap_or(u64::MAX);
         let mut upload = Self {
             asked,
             now,

@@ -25,7 +25,6 @@ pub(crate) const PIECE_OCTETS: usize = 64 * 1024;
 pub struct View {
     pub(crate) account: Arc<Account>,
     pub(crate) reader: Reader,
-    pub(crate) append_octets_max: Option<u64>,
     pub(crate) enabled: Enabled,
     pub(crate) selected: Option<Picture>,
     running: Option<Running>,
@@ -72,11 +71,10 @@ impl From<Ending> for Step {
 pub(crate) type Outcome<T> = Result<T, IndexError>;
 
 impl View {
-    pub(crate) fn new(account: Arc<Account>, reader: Reader, append_octets_max: Option<u64>) -> Self {
+    pub(crate) fn new(account: Arc<Account>, reader: Reader) -> Self {
         Self {
             account,
             reader,
-            append_octets_max,
             enabled: Enabled::default(),
             selected: None,
             running: None,

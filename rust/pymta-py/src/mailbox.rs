@@ -29,13 +29,13 @@ pub(crate) struct PyImapAccounts(Accounts);
 #[pymethods]
 impl PyImapAccounts {
     #[new]
-    #[pyo3(signature = (folder, *, hostname, process, append_octets_max=None))]
-    fn new(folder: PathBuf, hostname: &str, process: u32, append_octets_max: Option<u64>) -> Self {
-        let host = Host::new(hostname, process);
-        Self(Accounts::new(&folder, host, append_octets_max))
+    #[pyo3(signature = (folder, *, hostname, process))]
+    fn new(folder: PathBuf, hostname: &str, process: u32) -> Self {
+        Self(Accounts::new(&folder, Host::new(hostname, process)))
     }
 
-    #[pyo3(signature = (mailbox, account, now_ms, *, quota_octets=None, quota_messages=None))]
+    #[pyo3(signature = (mailbox, account, now_ms, *, quota_octets=None, quota_messages=None, append_octets_max=None))]
+    #[allow(clippy::too_many_arguments)] // keywords of one value, as in the stub
     fn open(
         &self,
         py: Python<'_>,
@@ -44,13 +44,18 @@ impl PyImapAccounts {
         now_ms: u64,
         quota_octets: Option<u64>,
         quota_messages: Option<u64>,
+        append_octets_max: Option<u64>,
     ) -> PyResult<PyImapView> {
         let path = MailboxPath::new(mailbox.split('/')).or_py_err()?;
         let quota = Quota {
             octets: quota_octets,
             messages: quota_messages,
         };
-        let reader = Reader { account, quota };
+        let reader = Reader {
+            account,
+            quota,
+            append_octets_max,
+        };
         let view = py
             .detach(|| self.0.open(&path, reader, UnixMs(now_ms)))
             .or_py_err()?;

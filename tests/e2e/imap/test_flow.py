@@ -152,3 +152,13 @@ def test_an_append_that_came_to_nothing_is_not_counted(start_reading: Start) -> 
     assert {0, 1} == {
         event.get("appended", 0) for event in reading.server.wait_events(2, "connect", listener="imaps")
     }
+
+
+def test_what_may_be_appended_is_what_is_announced_after_a_reload(start_reading: Start) -> None:
+    reading = start_reading(limits={"message_octets_max": 100_000})
+    reading.server.configure(limits={"message_octets_max": 300_000})
+    reading.server.reload()
+    with reading.client() as imap:
+        assert b"APPENDLIMIT=300000" in ok(imap.capability())[0].split()
+        assert b"APPENDLIMIT 300000" in ok(imap.status("INBOX", "(APPENDLIMIT)"))[0]
+        ok(imap.append("INBOX", None, None, message(1, octets=200_000)))

@@ -161,7 +161,7 @@ class ImapDriver(Connection[ImapSession]):
             self._refuse("too many sessions of this account", "LIMIT", cause="session limit")
             return
         try:
-            view = await door.mailboxes.open(name, account)
+            view = await door.mailboxes.open(name, account, append_octets_max=door.limits.message_octets_max)
         except (OSError, ValueError) as error:
             door.log.trouble("mailboxes", error, sid=self._view.id)
             self._forget_account()

@@ -73,9 +73,9 @@ class Mailboxes:
         if self._board is not None:
             self._board.add_apart(f"imap {account}", -1)
 
-    async def open(self, name: str, account: Account) -> ImapView:
+    async def open(self, name: str, account: Account, *, append_octets_max: int | None) -> ImapView:
         """
-        A view for a session of that account.
+        A view for a session of that account, which may append what is not larger.
 
         Raises:
             OSError, ValueError: Its mailboxes cannot be used.
@@ -88,6 +88,7 @@ class Mailboxes:
                 self.now_ms(),
                 quota_octets=account.quota_octets,
                 quota_messages=account.quota_messages,
+                append_octets_max=append_octets_max,
             ),
         )
 

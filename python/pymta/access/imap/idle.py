@@ -73,14 +73,14 @@ class Wakes:
                 if self._watches is not None:
                     self._watches.remove(number)
 
-    def _complain(self, error: OSError, limit: str) -> None:
+    def _complain(self, error: OSError, setting: str) -> None:
         if self._has_complained:
             return
         self._has_complained = True
         self._log.emit(
             Trouble(
                 what="changes of mailboxes are not seen at once",
-                error=f"{error}; see {limit}",
+                error=f"{error}; see {setting}",
                 where="access.imap",
             )
         )

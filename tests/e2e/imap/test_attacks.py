@@ -41,16 +41,16 @@ def test_a_literal_before_login_is_refused_before_it_is_read(reading: Reading) -
 
 
 def test_nesting_is_bounded(reading: Reading) -> None:
-    for opening in ("(", "NOT ", "OR ALL "):
-        nest(reading, opening)
+    for opening, ending in (("(", ")"), ("NOT ", ""), ("OR ALL ", "")):
+        nest(reading, opening, ending)
 
 
-def nest(reading: Reading, opening: str) -> None:
+def nest(reading: Reading, opening: str, ending: str) -> None:
     """Before the login and after it."""
     before = reading.server.memory_octets()
     with closing(Line(reading)) as client:
         for _ in range(8):
-            client.send((f"a SEARCH {opening * (1 << 14)}\r\n").encode())
+            client.send((f"a SEARCH {opening * (1 << 14)}ALL{ending * (1 << 14)}\r\n").encode())
             answer = client.line()
             if not answer or answer.startswith("* BYE"):
                 break
@@ -58,7 +58,7 @@ def nest(reading: Reading, opening: str) -> None:
     with reading.client() as imap:
         ok(imap.select())
         with pytest.raises(imaplib.IMAP4.error):
-            imap.search(None, f"{opening * 2000}ALL")
+            imap.search(None, f"{opening * 2000}ALL{ending * 2000}")
     assert reading.server.memory_octets() - before < GROWTH_OCTETS_MAX
 
 

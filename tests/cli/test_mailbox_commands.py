@@ -1,12 +1,19 @@
 """`pymta mailbox`, as an operator types it who comes from Dovecot, and who leaves again."""
 
+import io
 import json
+import sys
+import threading
+from contextlib import nullcontext
 from pathlib import Path
+from typing import cast
 
 import pytest
 from click.testing import CliRunner, Result
 
-from pymta.cli import command_line
+from pymta._core import MailboxUpkeep
+from pymta.cli import command_line, mailbox
+from tests.partners.waiting import wait_until
 
 ACCOUNT = "alice@example.org"
 
@@ -81,3 +88,36 @@ def test_what_is_wrong_is_said_in_one_line(data: Path) -> None:
     assert 1 == len(unknown.output.splitlines())
     (data / "mail").write_text("in the way")
     assert 1 == len(run(data, "mailbox", "check", ACCOUNT, fails=True).output.splitlines())
+
+
+class Terminal(io.StringIO):
+    """Somebody looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Progress:
+    """What an upkeep says of itself."""
+
+    progress = (1, 2, 3, 0)
+
+
+@pytest.mark.parametrize("error", [None, TimeoutError("of the disk")])
+def test_a_person_sees_how_far_it_is_and_the_line_is_ended(
+    monkeypatch: pytest.MonkeyPatch, error: TimeoutError | None
+) -> None:
+    seen, terminal = threading.Event(), Terminal()
+
+    def work() -> None:
+        wait_until(lambda: "2 messages" in terminal.getvalue() or None, "progress is told")
+        seen.set()
+        if error is not None:
+            raise error
+
+    monkeypatch.setattr(mailbox, "_PROGRESS_S", 0.01)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with nullcontext() if error is None else pytest.raises(TimeoutError, match="of the disk"):
+        mailbox._watched(cast(MailboxUpkeep, Progress()), work)
+    assert seen.is_set()
+    assert terminal.getvalue().endswith("3 records \n")

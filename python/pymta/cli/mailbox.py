@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as futures_wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -145,17 +146,16 @@ def _watched(upkeep: MailboxUpkeep, work: Callable[[], None]) -> None:
     """Do something long; a person sees how far it is."""
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(work)
-        while True:
-            try:
-                return future.result(_PROGRESS_S if sys.stderr.isatty() else None)
-            except TimeoutError:
-                if future.done():
-                    raise
-                mailboxes, messages, records, _ = upkeep.progress
-                done = (
-                    f"{_mailboxes(mailboxes)}, {counted(messages, 'message')}, {counted(records, 'record')}"
-                )
-                click.echo(f"\r{done} ", err=True, nl=False)
+        is_seen, has_told = sys.stderr.isatty(), False
+        # Not `result` with a time: a TimeoutError could be the work's own.
+        while not futures_wait([future], _PROGRESS_S if is_seen else None).done:
+            mailboxes, messages, records, _ = upkeep.progress
+            done = f"{_mailboxes(mailboxes)}, {counted(messages, 'message')}, {counted(records, 'record')}"
+            click.echo(f"\r{done} ", err=True, nl=False)
+            has_told = True
+        if has_told:
+            click.echo(err=True)
+        future.result()
 
 
 def _mailboxes(count: int) -> str:

@@ -32,6 +32,12 @@ pub enum IndexError {
     /// Something of which an account has a bounded number: mailboxes, annotations.
     #[error("too many {0}")]
     TooMany(&'static str),
+    /// Who asks has no right to it (RFC 4314), but may know that it is there.
+    #[error("no right to do that")]
+    NoRight,
+    /// The file that says who has which rights is not understood.
+    #[error("the file of rights is not understood")]
+    BadAcl,
     /// It does not fit into what the account may keep. Nothing was done.
     #[error("over quota: {used_octets} octets in {used_messages} messages")]
     OverQuota {

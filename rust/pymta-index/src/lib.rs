@@ -7,6 +7,10 @@
 //! No clock, no socket, no Python: every instant is an argument, every answer is a value.
 
 mod account;
+mod acl;
+mod acl_file;
+#[cfg(test)]
+mod acl_tests;
 mod append;
 #[cfg(test)]
 mod append_tests;
@@ -32,10 +36,12 @@ mod model_tests;
 #[cfg(test)]
 mod race_tests;
 mod records;
+mod rights;
 #[cfg(test)]
 mod sandbox;
 mod scan;
 mod schema;
+mod shares;
 mod size;
 #[cfg(test)]
 mod speed_tests;
@@ -47,6 +53,8 @@ mod uidlist;
 mod vanish;
 
 pub use account::{Account, Options};
+pub use acl::{Acl, AclChange, AclEntry, Identifier};
+pub use acl_file::acl_below;
 pub use append::Upload;
 pub use check::{MailboxReport, Report};
 pub use copy::CopyMode;
@@ -54,7 +62,9 @@ pub use error::IndexError;
 pub use folders::INBOX;
 pub use import::{MakeRecords, Progress};
 pub use mailbox::Mailbox;
+pub use rights::Rights;
+pub use shares::{Share, Shares};
 pub use types::{
     Added, Appended, Changes, Copied, Details, MailboxInfo, Message, ObjectId, Status, StoreMode, Stored,
-    flag,
+    Within, flag,
 };

@@ -10,7 +10,7 @@ use crate::mailbox::{Place, State, message_of, number_of, unsigned};
 use crate::scan::{Scope, is_missing, milliseconds};
 use crate::types::flag;
 use crate::vanish::vanish;
-use crate::{IndexError, Mailbox, Message, StoreMode, Stored};
+use crate::{IndexError, Mailbox, Message, StoreMode, Stored, Within};
 
 /// After changes of our own the folder is not listed, but once when so much time has passed: another program may have
 /// changed it in the same moment.
@@ -45,15 +45,23 @@ struct Change {
     mode: StoreMode,
     flags: u8,
     keywords: u64,
+    within: Within,
 }
 
 impl Change {
     fn of(&self, message: Message) -> (u8, u64) {
-        match self.mode {
+        let (flags, keywords) = match self.mode {
             StoreMode::Add => (message.flags | self.flags, message.keywords | self.keywords),
             StoreMode::Remove => (message.flags & !self.flags, message.keywords & !self.keywords),
             StoreMode::Replace => (self.flags, self.keywords),
-        }
+        };
+        let may = self.within.flags;
+        let keywords = if self.within.keywords {
+            keywords
+        } else {
+            message.keywords
+        };
+        (message.flags & !may | flags & may, keywords)
     }
 }
 
@@ -67,7 +75,23 @@ impl Mailbox {
         &self,
         uids: &[u32],
         mode: StoreMode,
+        flags: (u8, &[&str]),
+        unchanged_since: Option<u64>,
+        now: UnixMs,
+    ) -> Result<Stored, IndexError> {
+        self.store_within(uids, mode, flags, Within::ALL, unchanged_since, now)
+    }
+
+    /// Likewise, but no other flags than those.
+    ///
+    /// # Errors
+    /// As of `store`.
+    pub fn store_within(
+        &self,
+        uids: &[u32],
+        mode: StoreMode,
         (flags, keywords): (u8, &[&str]),
+        within: Within,
         unchanged_since: Option<u64>,
         now: UnixMs,
     ) -> Result<Stored, IndexError> {
@@ -76,6 +100,7 @@ impl Mailbox {
         uids.dedup();
         self.account.write(|transaction| {
             let state = self.state(transaction)?;
+            let keywords: &[&str] = if within.keywords { keywords } else { &[] };
             let keywords = if mode == StoreMode::Remove {
                 self.known_bits(transaction, keywords)?
             } else {
@@ -85,6 +110,7 @@ impl Mailbox {
                 mode,
                 flags: flags & flag::ALL,
                 keywords,
+                within,
             };
             let before = self.touched()?;
             let stored = self.store_all(transaction, &uids, &change, unchanged_since, (&state, now))?;

@@ -150,6 +150,23 @@ pub enum StoreMode {
     Replace,
 }
 
+/// Flags that a change may touch (RFC 4314 §4: each has its right).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// See [`flag`].
+    pub flags: u8,
+    /// Keywords with a name of their own; all or none.
+    pub keywords: bool,
+}
+
+impl Within {
+    /// Any.
+    pub const ALL: Self = Self {
+        flags: flag::ALL,
+        keywords: true,
+    };
+}
+
 /// What a STORE did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stored {

@@ -278,3 +278,49 @@ def test_thread(start_reading: Callable[..., Reading], seed: int) -> None:
         found = differences(ours, theirs, commands, {})
 
     assert not found, "\n".join(found)
+
+
+def status(answer: tuple[str, list[list[Value]]]) -> Any:
+    """What STATUS says, whichever way the name is written and in whichever order the items come."""
+    outcome, untagged = answer
+    said = [
+        (str(normal(name)), dict(zip(items[::2], items[1::2], strict=True))) for _, name, items in untagged
+    ]
+    return outcome.split()[0], [
+        (name.removeprefix("b'").removesuffix("'").upper(), items) for name, items in said
+    ]
+
+
+def test_status(start_reading: Callable[..., Reading]) -> None:
+    """
+    STATUS of mailboxes that are empty, filled, copied into, marked and expunged from, selected or not, and not there.
+    """
+    items = ["MESSAGES", "UIDNEXT", "UNSEEN", "MESSAGES UNSEEN UIDNEXT", "UNSEEN MESSAGES", "SIZE"]
+    names = ["INBOX", "inbox", "Empty", '"Two words"', "None"]
+    asked = [f"STATUS {name} ({each})" for name in names for each in items]
+    steps = [
+        ['CREATE "Two words"', "CREATE Empty"],
+        ["SELECT INBOX", 'COPY 1:12 "Two words"', "UNSELECT"],
+        ['SELECT "Two words"', "STORE 2,4:6 +FLAGS.SILENT (\\Seen)", "STORE 1:3 +FLAGS.SILENT (\\Deleted)"],
+        ["EXPUNGE"],
+        ["COPY 1:2 INBOX", "EXAMINE INBOX"],
+        ["UNSELECT", "DELETE Empty"],
+    ]
+    refused = [
+        "STATUS INBOX ()",
+        "STATUS INBOX MESSAGES",
+        "STATUS INBOX (NONSENSE)",
+        "STATUS INBOX",
+        "STATUS",
+    ]
+    found = []
+    with both(start_reading, MESSAGES) as clients:
+        for step in steps:
+            for command in step:
+                assert all(client.say(command)[0].startswith("OK") for client in clients), command
+            for command in asked + (refused if step is steps[-1] else []):
+                ours, theirs = (status(client.say(command)) for client in clients)
+                if ours != theirs:
+                    found.append(f"after {step}: {command}\n  ours   {ours!r}\n  theirs {theirs!r}")
+
+    assert not found, "\n".join(found)

@@ -163,8 +163,10 @@ class SmtpDriver(asyncio.Protocol):
         if self not in self._drivers:
             return  # the loop's and our own word for it, after a handshake that failed: one of them counts
         self._drivers.discard(self)
-        if self._task is not None:
-            self._task.cancel()
+        # Not kept: a task that was cancelled holds the frames it was in, and they hold this.
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
         self._conversation.gone()
         self._door.admission.leave(self._counted_address)
         self._door.metrics.connections_open -= 1

@@ -57,7 +57,7 @@ from pymta.queue.schedule import JITTER_SHARE
 from pymta.queue.sites import SiteTable
 from pymta.report import ReportSettings
 from pymta.route.router import Router
-from pymta.runtime import open_files
+from pymta.runtime import memory, open_files
 from pymta.runtime.board import Board
 from pymta.runtime.clock import Clock, Steps, SystemClock
 from pymta.spool import shards
@@ -457,6 +457,7 @@ class Server:
             self.local.use(new, directory, srs)
             for manager in (self.manager, *(part.manager for part in self.left_over)):
                 manager.use_settings(new.queue)
+            self._loop.call_soon(memory.let_go)
 
         return use
 

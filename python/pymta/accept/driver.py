@@ -238,6 +238,8 @@ class SmtpDriver(asyncio.Protocol):
             given = await answer
             self._task = None
             then(given)
+        except asyncio.CancelledError:
+            raise
         except BaseException as error:
             self.fail(error)
             return

@@ -272,6 +272,7 @@ class Policy:
             return self._raised(name, session, error)
         finally:
             self._waiting -= 1
+            del limit_s  # it holds the task, which, once cancelled, holds this frame
         if result is None:
             return None
         if type(result) is Verdict:

@@ -1,4 +1,4 @@
-//! The grammar: a line without its ending → a command (RFC 1939 §3, RFC 2449 §4, RFC 5034 §4, RFC 6856 §2).
+//! The grammar: a line without its ending → a command (RFC 1939 §3, RFC 2449 §4, RFC 5034 §4, RFC 6856 §2 and §3).
 //!
 //! ```text
 //! command  = keyword *(SP argument)       keyword without regard to case
@@ -16,6 +16,8 @@ pub(crate) enum Command {
     Capa,
     Stls,
     Utf8,
+    /// A language range, or what there is.
+    Lang(Option<String>),
     User(String),
     Pass(Password),
     /// AUTH alone: which mechanisms are there? Older clients ask so.
@@ -79,6 +81,7 @@ pub(crate) fn parse(line: &[u8]) -> Result<Command, CommandError> {
         b"CAPA" => none(Command::Capa),
         b"STLS" => none(Command::Stls),
         b"UTF8" => none(Command::Utf8),
+        b"LANG" => language(rest),
         b"USER" => name(rest).map(Command::User),
         b"AUTH" => auth(rest),
         b"STAT" => none(Command::Stat),
@@ -101,6 +104,22 @@ fn name(text: &[u8]) -> Result<String, CommandError> {
         return Err(CommandError::Syntax);
     }
     Ok(name.to_owned())
+}
+
+/// RFC 4647 §2.1: letters, digits and hyphens; or any language.
+fn language(rest: &[u8]) -> Result<Command, CommandError> {
+    let is_range = |range: &str| {
+        let is_part = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
+        range == "*" || range.bytes().all(is_part)
+    };
+    match rest {
+        b"" => Ok(Command::Lang(None)),
+        range => name(range)
+            .ok()
+            .filter(|range| is_range(range))
+            .map(|range| Command::Lang(Some(range.to_ascii_lowercase())))
+            .ok_or(CommandError::Syntax),
+    }
 }
 
 fn auth(rest: &[u8]) -> Result<Command, CommandError> {
@@ -178,6 +197,9 @@ mod tests {
             ),
             (b"PASS  a b ", Command::Pass(Password::new(b" a b "))),
             (b"AUTH", Command::AuthList),
+            (b"LANG", Command::Lang(None)),
+            (b"LANG *", Command::Lang(Some("*".to_owned()))),
+            (b"LANG en-GB", Command::Lang(Some("en-gb".to_owned()))),
             (b"RETR 99999999999999999999999", Command::Retr(u64::MAX)),
         ] {
             assert_eq!(Ok(command), parse(line), "{line:?}");
@@ -207,6 +229,8 @@ mod tests {
             (b"TOP 1  2", CommandError::Syntax),
             (b"USER", CommandError::Syntax),
             (b"USER \xff", CommandError::Syntax),
+            (b"LANG en fr", CommandError::Syntax),
+            (b"LANG e*", CommandError::Syntax),
             (b"PASS", CommandError::Syntax),
             (b"PASS ", CommandError::Syntax),
             (b"AUTH PLAIN a b", CommandError::Syntax),

@@ -36,7 +36,7 @@ impl Session {
 
     fn obey(&mut self, command: Command) {
         let step = match &command {
-            Command::Capa => Step::Aside,
+            Command::Capa | Command::Lang(_) => Step::Aside,
             Command::Stls => Step::StartTls,
             Command::Utf8 => Step::Utf8,
             Command::User(_) => Step::User,
@@ -61,12 +61,30 @@ impl Session {
                 self.utf8 = true;
                 reply::ok(&mut self.out, "UTF-8 it is");
             }
+            Command::Lang(range) => self.obey_lang(range.as_deref()),
             Command::User(name) => self.obey_user(name),
             Command::Pass(password) => self.obey_pass(password),
             Command::AuthList => self.list_mechanisms(),
             Command::Auth { mechanism, initial } => self.obey_auth(mechanism, initial),
             Command::Quit => self.obey_quit(),
             other => self.obey_mail(&other),
+        }
+    }
+
+    /// LANG (RFC 6856 §3): English is all there is, and `i-default`, which is English (RFC 2277 §4.5). A range is cut from
+    /// its end until it is one of these (RFC 4647 §3.4).
+    fn obey_lang(&mut self, range: Option<&str>) {
+        match range {
+            None => {
+                reply::ok(&mut self.out, "languages follow");
+                self.out
+                    .extend_from_slice(b"en English\r\ni-default English\r\n.\r\n");
+            }
+            Some("*" | "i-default") => reply::ok(&mut self.out, "i-default English it is"),
+            Some(range) if range == "en" || range.starts_with("en-") => {
+                reply::ok(&mut self.out, "en English it is");
+            }
+            Some(_) => reply::err(&mut self.out, None, "no such language"),
         }
     }
 

@@ -19,7 +19,7 @@ pub(crate) enum State {
 /// What can happen: a command that is accepted, or a login that is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// CAPA: answered, and nothing else.
+    /// CAPA and LANG: answered, and nothing else.
     Aside,
     StartTls,
     Utf8,
@@ -77,8 +77,8 @@ mod tests {
         let mut page = String::from(
             "# Order of POP3 commands\n\n\
              Drawn from `rust/pymta-pop3/src/order.rs` by its test; do not edit. A row is where the session is, a column\n\
-             what is accepted or happens, a cell where that leads; `.` is `-ERR`. CAPA is Aside; STAT, LIST, UIDL, RETR,\n\
-             TOP, DELE, RSET and NOOP are Mail.\n\n",
+             what is accepted or happens, a cell where that leads; `.` is `-ERR`. CAPA and LANG are Aside; STAT, LIST,\n\
+             UIDL, RETR, TOP, DELE, RSET and NOOP are Mail.\n\n",
         );
         let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
         let mut head = vec!["from".to_owned()];

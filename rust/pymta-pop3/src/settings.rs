@@ -75,6 +75,7 @@ impl Settings {
             say("STLS");
         }
         say(if offer.user_and_pass { "UTF8 USER" } else { "UTF8" });
+        say("LANG");
         say("EXPIRE NEVER");
         if let Some(seconds) = offer.login_delay_s {
             say(&format!("LOGIN-DELAY {seconds}"));

@@ -25,6 +25,7 @@ mod path;
 mod quota;
 #[cfg(test)]
 mod sim;
+mod sizes;
 mod store;
 #[cfg(test)]
 mod store_tests;

@@ -20,6 +20,7 @@ use crate::mailbox::{OpenFolder, open_mailbox, open_subfolders};
 use crate::name::MessageName;
 use crate::path::MailboxPath;
 use crate::quota;
+use crate::sizes::{self, Sizes};
 use crate::uid;
 
 /// Who has it locked has the maildrop.
@@ -194,14 +195,30 @@ impl<F: Files> Maildrop<F> {
         }
         let mut listed: Vec<(String, Seen)> = found.into_iter().collect();
         listed.sort_unstable_by(|(a, _), (b, _)| natural(a, b));
+        let says_size = |seen: &Seen| MessageName::parse(&seen.file_name).wire_octets.is_some();
+        let known = if listed.iter().all(|(_, seen)| says_size(seen)) {
+            Sizes::new()
+        } else {
+            sizes::read(&*self.files, &self.mailbox)
+        };
+        let (mut counted, mut is_news) = (Sizes::new(), false);
         let mut uids = HashSet::new();
         for (base, seen) in listed {
             let name = MessageName::parse(&seen.file_name);
-            let Some(wire_octets) = name
-                .wire_octets
-                .map_or_else(|| self.count(&seen), |o| Ok(Some(o)))?
-            else {
-                continue;
+            let wire_octets = match name.wire_octets {
+                Some(octets) => octets,
+                None => {
+                    let octets = match known.get(&base) {
+                        Some(&octets) => octets,
+                        None => match self.count(&seen)? {
+                            Some(octets) => octets,
+                            None => continue,
+                        },
+                    };
+                    is_news |= !known.contains_key(&base);
+                    counted.insert(base.clone(), octets);
+                    octets
+                }
             };
             // Two names that differ behind the unique part only are two messages, and told apart by all of them.
             let mut uid = uid::of(&name.unique);
@@ -210,6 +227,10 @@ impl<F: Files> Maildrop<F> {
             }
             self.messages.push(Held { uid, wire_octets });
             self.seen.push(seen);
+        }
+        if is_news || counted.len() < known.len() / 2 {
+            // Without the note they are counted again, which is only slow.
+            let _ = sizes::write(&*self.files, &self.mailbox, &self.folder, &counted);
         }
         Ok(())
     }

@@ -253,3 +253,33 @@ fn a_crash_removes_nothing_else_and_takes_nothing_back() {
         }
     }
 }
+
+/// Ten thousand messages of another program's are not read at every login.
+#[test]
+fn a_size_that_had_to_be_counted_is_counted_once() {
+    let fixture = Fixture::new("sizes");
+    fixture.write("cur/1.M1.h:2,", "a\nb\n");
+    fixture.write("new/2.M1.h", "c\n");
+    fixture.write("new/3.M1.h,W=99", "d\n");
+    let octets = || -> Vec<u64> {
+        fixture
+            .open()
+            .messages()
+            .iter()
+            .map(|held| held.wire_octets)
+            .collect()
+    };
+    assert_eq!(octets(), [6, 3, 99]);
+    fixture.write("cur/1.M1.h:2,", "nobody looks into it\n");
+    fs::rename(fixture.at("cur/1.M1.h:2,"), fixture.at("cur/1.M1.h:2,S")).unwrap();
+    fixture.write("new/4.M1.h", "e\n");
+    assert_eq!(octets(), [6, 3, 99, 3]);
+    let note = fixture.at("pymta-pop3.sizes");
+    assert_eq!(fs::read_to_string(&note).unwrap().lines().count(), 3);
+    fs::write(&note, "1.M1.h 6\n2.M1").unwrap();
+    assert_eq!(octets(), [6, 3, 99, 3]);
+    fs::remove_file(fixture.at("cur/1.M1.h:2,S")).unwrap();
+    fs::remove_file(&note).unwrap();
+    fs::create_dir(&note).unwrap(); // it is no more than a note
+    assert_eq!(octets(), [3, 99, 3]);
+}

@@ -94,6 +94,7 @@ bench: partners develop floor peers ## Compare pymta with other servers and a fl
 	$(BIN)/python -m bench.keeping
 	$(BIN)/python -m bench.logins
 	$(BIN)/python -m bench.delivery
+	$(BIN)/python -m bench.imap
 
 .PHONY: bench-quick
 bench-quick: partners develop floor peers ## The same with few messages: a look, not a figure

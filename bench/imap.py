@@ -1,5 +1,5 @@
 """
-IMAP beside Debian's Dovecot, on copies of the same Maildir, on one machine in one run.
+IMAP and POP3 beside Debian's Dovecot, on copies of the same Maildir, on one machine in one run.
 
     python -m bench.imap [--only pymta] [--messages 100000] [--quick]
 
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import click
 
+from bench import pop3
 from bench.imap_stores import ACCOUNT, PASSWORD, STORES, Store, fill, message
 from bench.processes import cpu_s, family
 
@@ -29,6 +30,9 @@ FETCHED = 10_000
 APPENDS, APPENDERS = 500, 4
 IDLERS = 1000
 NOTICES = 100
+#: Between two deliveries. Each is to be told of alone: one that came while the last was still being told of would be told in
+#: the same answer, or wait for its client to take that. Dovecot gathers changes for half a second.
+BETWEEN_NOTICES_S = 0.05
 
 
 class Client:
@@ -190,9 +194,8 @@ def notices(store: Store, _: int) -> str:
     client.socket.setblocking(False)
     waits = []
     for number in range(NOTICES):
-        time.sleep(0.05)
-        while selector.select(0):
-            client.socket.recv(65536)
+        while selector.select(BETWEEN_NOTICES_S):
+            client.socket.recv(65536)  # what is still said of the last one
         name = f"{time.time():.6f}.N{number}.bench"
         (store.maildir / "tmp" / name).write_bytes(message(number, 1024))
         began_s = time.perf_counter()
@@ -220,6 +223,7 @@ ROWS: dict[str, Callable[[Store, int], str]] = {
     f"{APPENDS * APPENDERS} APPENDs by {APPENDERS}": appends,
     "from rename to EXISTS": notices,
     f"memory of {IDLERS} that IDLE": idle_memory,
+    **pop3.ROWS,
 }
 
 

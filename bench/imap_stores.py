@@ -1,5 +1,5 @@
 """
-The servers that bench/imap.py asks, each with a copy of the same Maildirs: pymta, and Debian's Dovecot.
+The servers that bench/imap.py asks by IMAP and POP3, each with a copy of the same Maildirs: pymta, and Debian's Dovecot.
 """
 
 import os
@@ -16,10 +16,12 @@ from bench.processes import end, find_program, free_port, wait_listening
 from pymta.auth.schemes import HashCost, stored_forms
 from pymta.directory.editor import DirectoryEditor
 
-__all__ = ["ACCOUNT", "PASSWORD", "STORES", "Store", "fill"]
+__all__ = ["ACCOUNT", "PASSWORD", "STORES", "Store", "fill", "message"]
 
 ACCOUNT, PASSWORD = "user@example.test", "secret"
 DAY_OF_ALL = 1_790_000_000
+#: Debian has it in a package of its own, dovecot-pop3d.
+DOVECOT_POP3 = Path("/usr/lib/dovecot/pop3-login")
 
 PYMTA = """
 [server]
@@ -30,6 +32,10 @@ name = "imap"
 address = "127.0.0.1:{port}"
 role = "imap"
 limits = {{ connections_per_address_max = 3000, connections_max = 4000 }}
+[[listeners]]
+name = "pop3"
+address = "127.0.0.1:{pop3_port}"
+role = "pop3"
 [auth]
 in_the_clear = "loopback"
 [imap]
@@ -44,7 +50,7 @@ DOVECOT = """
 base_dir = {folder}/run
 state_dir = {folder}/state
 log_path = {folder}/log
-protocols = imap
+protocols = {protocols}
 ssl = no
 disable_plaintext_auth = no
 first_valid_uid = 0
@@ -76,6 +82,17 @@ service imap-login {{
     port = 0
   }}
 }}
+service pop3-login {{
+  chroot =
+  service_count = 0
+  inet_listener pop3 {{
+    address = 127.0.0.1
+    port = {pop3_port}
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
 service imap {{
   process_limit = 4000
 }}
@@ -98,6 +115,8 @@ class Store:
     """One that runs."""
 
     port: int
+    #: None where it is not installed.
+    pop3_port: int | None
     pid: int
     maildir: Path
 
@@ -129,11 +148,11 @@ def fill(maildir: Path, count: int, octets: int) -> None:
 @contextmanager
 def pymta(folder: Path, maildir: Path) -> Iterator[Store]:
     """A server of one process."""
-    port = free_port()
+    port, pop3_port = free_port(), free_port()
     home = folder / "data" / "mail" / "example.test" / "user"
     home.parent.mkdir(parents=True)
     shutil.move(maildir, home)
-    (folder / "pymta.toml").write_text(PYMTA.format(port=port), encoding="utf-8")
+    (folder / "pymta.toml").write_text(PYMTA.format(port=port, pop3_port=pop3_port), encoding="utf-8")
     editor = DirectoryEditor(folder / "data" / "directory.db")
     editor.add_domain("example.test")
     editor.add_account(ACCOUNT, stored_forms(PASSWORD, HashCost(), scram=False))
@@ -143,7 +162,8 @@ def pymta(folder: Path, maildir: Path) -> Iterator[Store]:
     )
     try:
         wait_listening(port, server)
-        yield Store(port, server.pid, home)
+        wait_listening(pop3_port, server)
+        yield Store(port, pop3_port, server.pid, home)
     finally:
         end(server)
 
@@ -151,7 +171,9 @@ def pymta(folder: Path, maildir: Path) -> Iterator[Store]:
 @contextmanager
 def dovecot(folder: Path, maildir: Path) -> Iterator[Store]:
     """Its master and what it starts; as it comes, on the same file system."""
-    port, nobody = free_port(), pwd.getpwnam("nobody")  # root it reads for nobody
+    nobody = pwd.getpwnam("nobody")  # root it reads for nobody
+    port, pop3_port = free_port(), free_port()
+    has_pop3 = DOVECOT_POP3.exists()
     for name in ("run", "state", "home"):
         (folder / name).mkdir()
     folder.chmod(0o755)
@@ -160,7 +182,15 @@ def dovecot(folder: Path, maildir: Path) -> Iterator[Store]:
         os.chown(path, nobody.pw_uid, nobody.pw_gid)
     config = folder / "dovecot.conf"
     config.write_text(
-        DOVECOT.format(folder=folder, port=port, user=nobody.pw_uid, group=nobody.pw_gid, password=PASSWORD),
+        DOVECOT.format(
+            folder=folder,
+            port=port,
+            pop3_port=pop3_port,
+            protocols="imap pop3" if has_pop3 else "imap",
+            user=nobody.pw_uid,
+            group=nobody.pw_gid,
+            password=PASSWORD,
+        ),
         encoding="utf-8",
     )
     server = subprocess.Popen(
@@ -168,7 +198,7 @@ def dovecot(folder: Path, maildir: Path) -> Iterator[Store]:
     )
     try:
         wait_listening(port, server)
-        yield Store(port, server.pid, folder / "mail")
+        yield Store(port, pop3_port if has_pop3 else None, server.pid, folder / "mail")
     finally:
         end(server)
 

@@ -6,6 +6,7 @@ socket or reads a clock. Instants are milliseconds since 1970 UTC and always arg
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Self, final
 
 # ---- errors --------------------------------------------------------------------------------------------------------
@@ -18,6 +19,9 @@ class SpoolError(Exception):
 
 class OrderError(Exception):
     """A bug of ours: a method of a session was called in a state that does not allow it."""
+
+class DamagedIndexError(OSError):
+    """An account's index is damaged, and was set aside: whoever opens the account anew gets a new one."""
 
 # ---- nouns (pymta-types) -------------------------------------------------------------------------------------------
 
@@ -684,14 +688,25 @@ class MailboxUpkeep:
     ) -> Self:
         """
         *folder* is that of all mailboxes, *mailbox* a path below it. The index is made where it is missing. *to_check*: a
-        damaged one is left where it is, an OSError, rather than set aside and made anew.
+        damaged one is left where it is, a DamagedIndexError, rather than set aside and made anew.
         """
     @property
     def trouble(self) -> str | None:
         """Why the index was made anew: the old one was damaged, and is beside it."""
     @property
-    def progress(self) -> tuple[int, int, int, int]:
-        """Mailboxes done, their messages, records made, UIDs kept: of `take_in` and `export`, also while they run."""
+    def progress(self) -> UpkeepProgress:
+        """How far what runs has come; may be asked meanwhile."""
+    def stop(self) -> None:
+        """Let what runs end early with an OSError, between two batches: what was done stays."""
+    def take_in_mbox(
+        self, path: str, mailbox: str | None = None, *, mboxo: bool = False, now_ms: int
+    ) -> list[Path]:
+        """
+        Add an mbox's messages to *mailbox* (INBOX), or a folder's mboxes to mailboxes called as they are, below *mailbox*.
+        What is there already is not added twice. Returned are files that are no mboxes. *mboxo*: only `>From ` is unescaped.
+        """
+    def export_mbox(self, path: str, mailbox: str | None = None, *, now_ms: int) -> None:
+        """Write *mailbox* as an mbox, or all of them below a folder. Nothing is written over."""
     def take_in(self, now_ms: int) -> None:
         """Index everything, with the UIDs, keywords and subscriptions that Dovecot or Courier left."""
     def export(self, now_ms: int) -> None:
@@ -699,7 +714,33 @@ class MailboxUpkeep:
     def check(self, now_ms: int) -> tuple[list[str], list[str], list[MailboxReport]]:
         """Damage of the index, folders that are no mailboxes, and what each mailbox is like. Changes nothing."""
     def repair(self, now_ms: int) -> None:
-        """Make the index what the Maildir says. After an OSError about damage, open anew and repair again."""
+        """Make the index what the Maildir says. After a DamagedIndexError, open anew and repair again."""
+
+@final
+class UpkeepProgress:
+    """How far an import or an export is."""
+
+    @property
+    def mailboxes(self) -> int:
+        """Done with."""
+    @property
+    def messages(self) -> int:
+        """In the index, or written."""
+    @property
+    def records(self) -> int:
+        """Made, so that the first client need not wait for them."""
+    @property
+    def uids_kept(self) -> int:
+        """Of those that Dovecot or Courier had given."""
+    @property
+    def known(self) -> int:
+        """Messages of an mbox that were there already."""
+    @property
+    def octets(self) -> int:
+        """Of mboxes, read."""
+    @property
+    def octets_total(self) -> int:
+        """That are to be read."""
 
 @final
 class MailboxReport:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as futures_wait
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
@@ -23,7 +23,9 @@ from pymta.cli.output import counted, plain, print_json, print_table
 if TYPE_CHECKING:
     from pymta._core import MailboxUpkeep
 
-_PROGRESS_S: Final = 1.0
+_PROGRESS_S: Final = 0.5
+
+Result = TypeVar("Result")
 
 
 @click.group(name="mailbox")
@@ -37,34 +39,87 @@ def command() -> None:
 
 @command.command(name="import")
 @place.options
+@click.option(
+    "--mbox",
+    type=click.Path(exists=True, path_type=Path),
+    help="Add the messages of this file, or of the files in this folder.",
+)
+@click.option("--mailbox", help="Where an mbox goes: INBOX, or, of a folder, below the top.")
+@click.option("--mboxo", is_flag=True, help="Its writer escaped nothing but `From `; `>>From ` is as it was.")
 @click.argument("account")
-def import_mailbox(config: Path | None, no_config: bool, data: Path | None, account: str) -> None:
+def import_mailbox(
+    config: Path | None,
+    no_config: bool,
+    data: Path | None,
+    account: str,
+    mbox: Path | None,
+    mailbox: str | None,
+    mboxo: bool,
+) -> None:
     """
-    Take in the Maildir that another server left.
+    Take in the Maildir that another server left, or mbox files.
 
-    Put it into the account's folder first (`pymta account show`). UIDs and keywords of Dovecot (dovecot-uidlist,
+    Put a Maildir into the account's folder first (`pymta account show`). UIDs and keywords of Dovecot (dovecot-uidlist,
     dovecot-keywords) and of Courier (courierimapuiddb) are kept, so that clients need not fetch everything anew, and so are
-    subscriptions. May be repeated: what was taken in before is not touched.
+    subscriptions.
+
+    With --mbox, flags (Status, X-Status, X-Keywords, Thunderbird's) and the dates of the From lines are taken in too. A
+    folder's files become mailboxes of their names; so do Thunderbird's .sbd and Apple's .mbox folders.
+
+    Both may be stopped, and repeated: what was taken in before is not touched, nor added a second time.
     """
+    if mbox is None and (mailbox is not None or mboxo):
+        raise click.UsageError("--mailbox and --mboxo are for --mbox")
     with _opened(config, no_config, data, account) as upkeep:
-        _watched(upkeep, lambda: upkeep.take_in(_now_ms()))
-        mailboxes, messages, _, kept = upkeep.progress
-    click.echo(f"{counted(messages, 'message')} in {_mailboxes(mailboxes)}, {counted(kept, 'UID')} kept")
+        others: list[Path] = []
+        if mbox is None:
+            _watched(upkeep, lambda: upkeep.take_in(_now_ms()))
+        else:
+            path = str(mbox.absolute())
+            others = _watched(
+                upkeep, lambda: upkeep.take_in_mbox(path, mailbox, mboxo=mboxo, now_ms=_now_ms())
+            )
+        done = upkeep.progress
+    for other in others:
+        click.echo(f"{plain(str(other))}: no mbox, passed over", err=True)
+    there = (
+        f"{counted(done.uids_kept, 'UID')} kept" if mbox is None else f"{done.known} more were there already"
+    )
+    click.echo(f"{counted(done.messages, 'message')} in {_mailboxes(done.mailboxes)}, {there}")
 
 
 @command.command(name="export")
 @place.options
+@click.option(
+    "--mbox", type=click.Path(path_type=Path), help="Write mbox files below this folder, or this one file."
+)
+@click.option("--mailbox", help="Only this one; --mbox is its file then.")
 @click.argument("account")
-def export_mailbox(config: Path | None, no_config: bool, data: Path | None, account: str) -> None:
+def export_mailbox(
+    config: Path | None,
+    no_config: bool,
+    data: Path | None,
+    account: str,
+    mbox: Path | None,
+    mailbox: str | None,
+) -> None:
     """
-    Write UIDs and keywords for Dovecot into the Maildir.
+    Write UIDs and keywords for Dovecot into the Maildir, or everything into mbox files.
 
-    For when the account moves to such a server; nobody should use it meanwhile.
+    The first is for when the account moves to such a server; nobody should use it meanwhile. With --mbox, every mailbox
+    becomes a file (mboxrd), with flags and keywords as Status, X-Status and X-Keywords. Nothing is written over, and a file
+    has its name when it is whole.
     """
+    if mbox is None and mailbox is not None:
+        raise click.UsageError("--mailbox is for --mbox")
     with _opened(config, no_config, data, account) as upkeep:
-        _watched(upkeep, lambda: upkeep.export(_now_ms()))
-        mailboxes, messages, *_ = upkeep.progress
-    click.echo(f"{counted(messages, 'message')} in {_mailboxes(mailboxes)}")
+        if mbox is None:
+            _watched(upkeep, lambda: upkeep.export(_now_ms()))
+        else:
+            path = str(mbox.absolute())
+            _watched(upkeep, lambda: upkeep.export_mbox(path, mailbox, now_ms=_now_ms()))
+        done = upkeep.progress
+    click.echo(f"{counted(done.messages, 'message')} in {_mailboxes(done.mailboxes)}")
 
 
 @command.command(name="check")
@@ -102,13 +157,13 @@ def repair(config: Path | None, no_config: bool, data: Path | None, account: str
     A damaged one that cannot be mended is set aside as pymta.index.damaged, and made anew: no message is lost, but clients
     fetch everything once more.
     """
+    from pymta._core import DamagedIndexError
+
     with _opened(config, no_config, data, account) as upkeep:
         anew = upkeep.trouble is not None
         try:
             upkeep.repair(_now_ms())
-        except OSError as error:
-            if "damaged" not in str(error):
-                raise
+        except DamagedIndexError:
             anew = True
     if anew:
         with _opened(config, no_config, data, account) as upkeep:
@@ -142,20 +197,34 @@ def _opened(
         raise click.ClickException(str(error)) from None
 
 
-def _watched(upkeep: MailboxUpkeep, work: Callable[[], None]) -> None:
-    """Do something long; a person sees how far it is."""
-    with ThreadPoolExecutor(1) as thread:
+def _watched(upkeep: MailboxUpkeep, work: Callable[[], Result]) -> Result:
+    """Do something long; a person sees how far it is, and may stop it."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with ThreadPoolExecutor(1) as thread, bar if sys.stderr.isatty() else nullcontext():
         future = thread.submit(work)
-        is_seen, has_told = sys.stderr.isatty(), False
-        # Not `result` with a time: a TimeoutError could be the work's own.
-        while not futures_wait([future], _PROGRESS_S if is_seen else None).done:
-            mailboxes, messages, records, _ = upkeep.progress
-            done = f"{_mailboxes(mailboxes)}, {counted(messages, 'message')}, {counted(records, 'record')}"
-            click.echo(f"\r{done} ", err=True, nl=False)
-            has_told = True
-        if has_told:
-            click.echo(err=True)
-        future.result()
+        task = bar.add_task("", total=None)
+        try:
+            # Not `result` with a time: a TimeoutError could be the work's own.
+            while not futures_wait([future], _PROGRESS_S).done:
+                done = upkeep.progress
+                counts = f"{_mailboxes(done.mailboxes)}, {counted(done.messages, 'message')}"
+                records = f", {counted(done.records, 'record')}" if done.records else ""
+                known = f", {done.known} known" if done.known else ""
+                bar.update(task, description=counts + records + known)
+                if done.octets_total:
+                    bar.update(task, completed=done.octets, total=done.octets_total)
+        except KeyboardInterrupt:
+            upkeep.stop()
+        return future.result()
 
 
 def _mailboxes(count: int) -> str:

@@ -130,6 +130,11 @@ pub(crate) fn is_astring_octet(octet: u8) -> bool {
     is_atom_octet(octet) || octet == b']'
 }
 
+/// Whether a keyword may be called so (RFC 9051 §9: `atom`).
+pub fn is_atom(octets: &[u8]) -> bool {
+    !octets.is_empty() && octets.iter().all(|&octet| is_atom_octet(octet))
+}
+
 /// ATOM-CHAR of RFC 9051 §9.
 pub(crate) fn is_atom_octet(octet: u8) -> bool {
     matches!(octet, b'!'..=b'~') && !matches!(octet, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']')

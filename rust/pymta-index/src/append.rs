@@ -27,6 +27,7 @@ pub struct Upload {
 /// A message in `tmp`.
 #[derive(Debug)]
 struct Pending {
+    tmp_name: String,
     unique_name: String,
     /// Open until it is known that all are synced together.
     file: Option<OwnedFd>,
@@ -64,6 +65,7 @@ impl Upload {
             disk.create(&self.mailbox.folder.tmp, &unique_name)
         })?;
         self.messages.push(Pending {
+            tmp_name: unique_name.clone(),
             unique_name,
             file: Some(file),
             added,
@@ -102,6 +104,31 @@ impl Upload {
             Some(file) => disk.write(file, &out).map_err(IndexError::io("write a message")),
             None => Ok(()), // only a whole one is closed
         }
+    }
+
+    /// Names the message that was begun last, which is whole now, so that who adds it again finds it. Where the mailbox has
+    /// one of that name already, it is dropped: false.
+    ///
+    /// # Errors
+    /// As of any look; `Io`.
+    pub fn name_last(&mut self, unique_name: &str) -> Result<bool, IndexError> {
+        let mailbox = &self.mailbox;
+        let is_known = mailbox.look(|index| mailbox.knows(index, unique_name))?;
+        if !is_known {
+            if let Some(message) = self.messages.last_mut() {
+                unique_name.clone_into(&mut message.unique_name);
+            }
+        } else if let Some(message) = self.messages.pop() {
+            mailbox.account.act("remove a file", |disk| {
+                disk.remove(&mailbox.folder.tmp, &message.tmp_name)
+            })?;
+        }
+        Ok(!is_known)
+    }
+
+    /// How many messages there are so far.
+    pub fn count(&self) -> usize {
+        self.messages.len()
     }
 
     /// The octets of all messages so far, as their files have them.
@@ -217,7 +244,7 @@ impl Upload {
         for (message, place) in self.messages.iter().zip(places) {
             account.act("name a message", |disk| {
                 let into = mailbox.subfolder(place.is_new);
-                disk.rename_new(tmp, &message.unique_name, into, &place.file_name())
+                disk.rename_new(tmp, &message.tmp_name, into, &place.file_name())
             })?;
             *named += 1;
         }
@@ -231,12 +258,7 @@ impl Upload {
         for (message, place) in self.messages.iter().zip(named) {
             let _ = account.act("take a message back", |disk| {
                 let from = mailbox.subfolder(place.is_new);
-                disk.rename_new(
-                    from,
-                    &place.file_name(),
-                    &mailbox.folder.tmp,
-                    &message.unique_name,
-                )
+                disk.rename_new(from, &place.file_name(), &mailbox.folder.tmp, &message.tmp_name)
             });
         }
     }
@@ -247,7 +269,7 @@ impl Drop for Upload {
         for message in &self.messages {
             // What stays in `tmp` is swept after a while.
             let _ = self.mailbox.account.act("remove a file", |disk| {
-                disk.remove(&self.mailbox.folder.tmp, &message.unique_name)
+                disk.remove(&self.mailbox.folder.tmp, &message.tmp_name)
             });
         }
     }

@@ -241,7 +241,9 @@ impl Mailbox {
         mode: CopyMode,
         now: UnixMs,
     ) -> Result<Place, IndexError> {
-        let keeps = mode == CopyMode::Move && source.key != self.key && !self.knows(transaction, from)?;
+        let keeps = mode == CopyMode::Move
+            && source.key != self.key
+            && !self.knows(transaction, &from.unique_name)?;
         let mut to = from.clone();
         if !keeps
             || self

@@ -63,6 +63,9 @@ pub enum IndexError {
         /// Ours.
         known: i64,
     },
+    /// Whoever began it wanted it to end early.
+    #[error("stopped: what was done stays, and the same again goes on from there")]
+    Stopped,
     /// The disk said no.
     #[error("{doing}: {error}")]
     Io {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pymta_maildir::{Disk, Files, from_disk};
 use pymta_types::UnixMs;
@@ -43,6 +43,27 @@ pub struct Progress {
     pub records: AtomicU64,
     /// Messages that kept the UID that another program had given.
     pub uids_kept: AtomicU64,
+    /// Messages of an mbox that were there already.
+    pub known: AtomicU64,
+    /// Octets of mbox files that were read.
+    pub octets: AtomicU64,
+    /// Of those that there are; 0 where nobody knows.
+    pub octets_total: AtomicU64,
+    /// Somebody wants it to end early.
+    pub is_to_stop: AtomicBool,
+}
+
+impl Progress {
+    /// Asked between batches, where all is whole.
+    ///
+    /// # Errors
+    /// `Stopped`.
+    pub fn goes_on(&self) -> Result<(), IndexError> {
+        match self.is_to_stop.load(Ordering::Relaxed) {
+            true => Err(IndexError::Stopped),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Makes and keeps the records of these messages.
@@ -71,6 +92,7 @@ impl Account {
             let count = u64::from(mailbox.status()?.messages);
             progress.messages.fetch_add(count, Ordering::Relaxed);
             for uids in mailbox.without_records()?.chunks(RECORDS_BATCH) {
+                progress.goes_on()?;
                 make_records(&mailbox, uids)?;
                 progress.records.fetch_add(uids.len() as u64, Ordering::Relaxed);
             }

@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 
 use pymta_maildir::Files;
 use pymta_types::UnixMs;
-use rusqlite::Transaction;
+use rusqlite::{Connection, Transaction};
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
@@ -143,7 +143,7 @@ impl Mailbox {
         let mut fresh = listing.rest();
         if scope == Scope::New {
             // A file that went back into `new` is not in what was looked up.
-            fresh.retain(|place| !self.knows(transaction, place).unwrap_or(true));
+            fresh.retain(|place| !self.knows(transaction, &place.unique_name).unwrap_or(true));
         }
         // What does not fit into this batch must be found again, should we be killed before the next one.
         let is_whole = fresh.len() <= BATCH;
@@ -203,10 +203,9 @@ impl Mailbox {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    pub(crate) fn knows(&self, transaction: &Transaction<'_>, place: &Place) -> Result<bool, IndexError> {
-        let mut query =
-            transaction.prepare_cached("SELECT 1 FROM file WHERE mailbox = ?1 AND unique_name = ?2")?;
-        Ok(query.exists((self.key, &place.unique_name))?)
+    pub(crate) fn knows(&self, index: &Connection, unique_name: &str) -> Result<bool, IndexError> {
+        let mut query = index.prepare_cached("SELECT 1 FROM file WHERE mailbox = ?1 AND unique_name = ?2")?;
+        Ok(query.exists((self.key, unique_name))?)
     }
 
     /// Notes a file's new name; true where its flags are others.

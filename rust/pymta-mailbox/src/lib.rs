@@ -17,6 +17,7 @@ mod list;
 #[cfg(test)]
 mod mailbox_tests;
 mod mailboxes;
+pub mod mbox;
 mod messages;
 mod metadata;
 #[cfg(test)]
@@ -53,7 +54,7 @@ mod view_tests;
 
 pub use accounts::{Accounts, Reader};
 pub use content::Octets;
-pub use pymta_index::{IndexError, MailboxReport, Report};
+pub use pymta_index::{IndexError, MailboxReport, Progress, Report};
 pub use pymta_maildir::{Host, MailboxPath, Quota};
 pub use source::{SearchError, Source};
 pub use upkeep::Upkeep;

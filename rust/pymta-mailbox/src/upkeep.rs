@@ -1,12 +1,13 @@
 //! What an operator does to an account's mailboxes as a whole: move them in and out, check and repair them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pymta_index::{Account, IndexError, Mailbox, Options, Progress, Report};
 use pymta_maildir::{Host, MailboxPath, Quota};
 use pymta_types::UnixMs;
 
+use crate::mbox::{self, Escaping, MboxError};
 use crate::searching::{Shelf, trouble};
 use crate::source::records;
 
@@ -23,7 +24,7 @@ impl Upkeep {
     /// # Errors
     /// As of opening an account.
     pub fn open(root: &Path, path: &MailboxPath, host: Host, now: UnixMs) -> Result<Self, IndexError> {
-        let quota = Quota::default(); // nothing here adds messages
+        let quota = Quota::default(); // what an operator moves in is not held against one, but counts from then on
         Ok(Self {
             account: Account::open_below(root, path, Options { host, quota }, now)?,
             progress: Progress::default(),
@@ -79,6 +80,28 @@ impl Upkeep {
     /// As of any change.
     pub fn export(&self, now: UnixMs) -> Result<(), IndexError> {
         self.account.export(&self.progress, now)
+    }
+
+    /// Takes in an mbox or a folder of them, see [`mbox::import`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn import_mbox(
+        &self,
+        path: &Path,
+        mailbox: Option<&str>,
+        escaping: Escaping,
+        now: UnixMs,
+    ) -> Result<Vec<PathBuf>, MboxError> {
+        mbox::import(&self.account, (path, mailbox), escaping, &self.progress, now)
+    }
+
+    /// Writes a mailbox as an mbox, or all of them, see [`mbox::export`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn export_mbox(&self, path: &Path, mailbox: Option<&str>, now: UnixMs) -> Result<(), MboxError> {
+        mbox::export(&self.account, (path, mailbox), &self.progress, now)
     }
 
     /// Looks at everything and changes nothing.

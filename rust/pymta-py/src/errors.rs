@@ -21,8 +21,16 @@ create_exception!(
     "The spool's own trouble; `.temporary` is True where a later try may succeed, `.full` where there is no room."
 );
 
+create_exception!(
+    pymta._core,
+    DamagedIndexError,
+    PyOSError,
+    "An account's index is damaged, and was set aside: whoever opens the account anew gets a new one."
+);
+
 pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("SpoolError", m.py().get_type::<SpoolError>())?;
+    m.add("DamagedIndexError", m.py().get_type::<DamagedIndexError>())?;
     m.add("OrderError", m.py().get_type::<OrderError>())
 }
 
@@ -117,7 +125,19 @@ impl IntoPyErr for pymta_maildir::MaildirError {
 
 impl IntoPyErr for pymta_mailbox::IndexError {
     fn into_py_err(self) -> PyErr {
-        PyOSError::new_err(self.to_string())
+        match self {
+            Self::Damaged(_) => DamagedIndexError::new_err(self.to_string()),
+            other => PyOSError::new_err(other.to_string()),
+        }
+    }
+}
+
+impl IntoPyErr for pymta_mailbox::mbox::MboxError {
+    fn into_py_err(self) -> PyErr {
+        match self {
+            Self::Index(error) => error.into_py_err(),
+            other => PyOSError::new_err(other.to_string()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
+use pymta_mailbox::mbox::Escaping;
 use pymta_mailbox::{Host, MailboxPath, MailboxReport, Upkeep};
 use pymta_types::UnixMs;
 use pyo3::prelude::*;
@@ -11,6 +12,7 @@ use crate::errors::OrPyErr;
 
 pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<PyMailboxUpkeep>()?;
+    m.add_class::<PyUpkeepProgress>()?;
     m.add_class::<PyMailboxReport>()
 }
 
@@ -47,14 +49,41 @@ impl PyMailboxUpkeep {
     }
 
     #[getter]
-    fn progress(&self) -> (u64, u64, u64, u64) {
+    fn progress(&self) -> PyUpkeepProgress {
         let progress = self.0.progress();
-        (
-            progress.mailboxes.load(Ordering::Relaxed),
-            progress.messages.load(Ordering::Relaxed),
-            progress.records.load(Ordering::Relaxed),
-            progress.uids_kept.load(Ordering::Relaxed),
-        )
+        PyUpkeepProgress {
+            mailboxes: progress.mailboxes.load(Ordering::Relaxed),
+            messages: progress.messages.load(Ordering::Relaxed),
+            records: progress.records.load(Ordering::Relaxed),
+            uids_kept: progress.uids_kept.load(Ordering::Relaxed),
+            known: progress.known.load(Ordering::Relaxed),
+            octets: progress.octets.load(Ordering::Relaxed),
+            octets_total: progress.octets_total.load(Ordering::Relaxed),
+        }
+    }
+
+    fn stop(&self) {
+        self.0.progress().is_to_stop.store(true, Ordering::Relaxed);
+    }
+
+    #[pyo3(signature = (path, mailbox=None, *, mboxo=false, now_ms))]
+    fn take_in_mbox(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        mailbox: Option<&str>,
+        mboxo: bool,
+        now_ms: u64,
+    ) -> PyResult<Vec<PathBuf>> {
+        let escaping = if mboxo { Escaping::Mboxo } else { Escaping::Mboxrd };
+        py.detach(|| self.0.import_mbox(&path, mailbox, escaping, UnixMs(now_ms)))
+            .or_py_err()
+    }
+
+    #[pyo3(signature = (path, mailbox=None, *, now_ms))]
+    fn export_mbox(&self, py: Python<'_>, path: PathBuf, mailbox: Option<&str>, now_ms: u64) -> PyResult<()> {
+        py.detach(|| self.0.export_mbox(&path, mailbox, UnixMs(now_ms)))
+            .or_py_err()
     }
 
     fn take_in(&self, py: Python<'_>, now_ms: u64) -> PyResult<()> {
@@ -78,6 +107,17 @@ impl PyMailboxUpkeep {
     fn repair(&self, py: Python<'_>, now_ms: u64) -> PyResult<()> {
         py.detach(|| self.0.repair(UnixMs(now_ms))).or_py_err()
     }
+}
+
+#[pyclass(frozen, get_all, name = "UpkeepProgress", module = "pymta._core")]
+pub(crate) struct PyUpkeepProgress {
+    mailboxes: u64,
+    messages: u64,
+    records: u64,
+    uids_kept: u64,
+    known: u64,
+    octets: u64,
+    octets_total: u64,
 }
 
 #[pyclass(frozen, name = "MailboxReport", module = "pymta._core")]

@@ -1,0 +1,115 @@
+//! Which file of a folder of mboxes is which mailbox, and back.
+//!
+//! | on the disk | mailbox | written by |
+//! | --- | --- | --- |
+//! | `INBOX`, `Inbox.mbox` | `INBOX` | most |
+//! | `Archive`, `Archive.mbox` | `Archive` | most; we |
+//! | `Archive/2026` | `Archive/2026` | mutt, UW, Dovecot |
+//! | `Archive.sbd/2026` | `Archive/2026` | Thunderbird |
+//! | `Archive.mbox/mbox` | `Archive` | Apple Mail |
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use pymta_index::INBOX;
+
+use super::MboxError;
+
+/// Folders below folders.
+const DEPTH_MAX: usize = 32;
+/// Files below one folder.
+const FILES_MAX: usize = 100_000;
+
+/// A file, and the mailbox that it is.
+pub(super) type Found = (PathBuf, String);
+
+/// The mboxes below a folder, in order, and other files, which are none. Hidden ones and links are passed over.
+pub(super) fn find(folder: &Path) -> Result<(Vec<Found>, Vec<PathBuf>), MboxError> {
+    let (mut found, mut others) = (Vec::new(), Vec::new());
+    let mut folders = vec![(folder.to_owned(), Vec::<String>::new())];
+    while let Some((folder, levels)) = folders.pop() {
+        for entry in fs::read_dir(&folder).map_err(MboxError::file(&folder))? {
+            let entry = entry.map_err(MboxError::file(&folder))?;
+            let path = entry.path();
+            let kind = entry.file_type().map_err(MboxError::file(&path))?;
+            let Ok(name) = entry.file_name().into_string() else {
+                others.push(path);
+                continue;
+            };
+            if name.starts_with('.') || found.len() + others.len() >= FILES_MAX {
+                continue;
+            }
+            let mut levels = levels.clone();
+            if kind.is_dir() {
+                levels.push(level(&name));
+                if levels.len() <= DEPTH_MAX {
+                    folders.push((path, levels));
+                }
+            } else if kind.is_file() {
+                if !is_mbox(&path).map_err(MboxError::file(&path))? {
+                    others.push(path);
+                    continue;
+                }
+                let is_inside = name == "mbox" && folder.extension().is_some_and(|end| end == "mbox");
+                if !is_inside || levels.is_empty() {
+                    levels.push(level(&name));
+                }
+                found.push((path, mailbox_name(&levels)));
+            }
+        }
+    }
+    found.sort();
+    others.sort();
+    Ok((found, others))
+}
+
+fn mailbox_name(levels: &[String]) -> String {
+    let name = levels.join("/");
+    if name.eq_ignore_ascii_case(INBOX) {
+        INBOX.to_owned()
+    } else {
+        name
+    }
+}
+
+/// A file's or folder's name as a mailbox's.
+fn level(name: &str) -> String {
+    let bare = [".mbox", ".sbd"].iter().find_map(|end| name.strip_suffix(end));
+    bare.unwrap_or(name)
+        .replacen("%2E", ".", usize::from(name.starts_with("%2E")))
+}
+
+/// Where a mailbox is written, below a folder.
+pub(super) fn path_of(mailbox: &str) -> PathBuf {
+    let mut path: PathBuf = mailbox
+        .split('/')
+        .map(|level| hidden(level) + level.trim_start_matches('.'))
+        .collect();
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    path.set_file_name(format!("{name}.mbox"));
+    path
+}
+
+/// Dots in front make a file hidden, or another folder.
+fn hidden(level: &str) -> String {
+    "%2E".repeat(level.len() - level.trim_start_matches('.').len())
+}
+
+/// Whether a file begins as one does, or is empty.
+fn is_mbox(path: &Path) -> io::Result<bool> {
+    let mut begin = [0; 6];
+    let mut file = fs::File::open(path)?;
+    let mut octets = 0;
+    while octets < begin.len() {
+        match file.read(&mut begin[octets..])? {
+            0 => break,
+            more => octets += more,
+        }
+    }
+    let begin = begin[..octets].trim_ascii_start();
+    Ok(begin.is_empty() || begin.starts_with(b"From") || b"From ".starts_with(begin))
+}

@@ -1,0 +1,79 @@
+//! Messages as an mbox (mboxrd).
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+
+use super::read::quotes;
+use super::{fields, from_line};
+
+/// Of a message, as much is read at a time; a longer line is taken in pieces.
+const PIECE_OCTETS: u64 = 64 << 10;
+/// In what is longer, another program's fields are not looked for.
+const HEADER_OCTETS_MAX: usize = 256 << 10;
+/// A longer address is named to nobody.
+const ADDRESS_OCTETS_MAX: usize = 256;
+
+/// What is said of a message beside its content.
+pub(super) struct Sheet<'a> {
+    pub(super) date_s: i64,
+    pub(super) flags: u8,
+    pub(super) keywords: &'a [&'a str],
+}
+
+/// Writes a message: lines as Unix has them, and an empty one behind it.
+pub(super) fn write(out: &mut impl Write, message: impl Read, sheet: &Sheet<'_>) -> io::Result<()> {
+    let mut source = BufReader::with_capacity(1 << 15, message);
+    let (mut header, mut line) = (Vec::new(), Vec::new());
+    // Ends with `line` as what is behind the header section, or nothing.
+    while next(&mut source, &mut line)? && line != b"\n" && header.len() < HEADER_OCTETS_MAX {
+        header.extend_from_slice(&line);
+    }
+    let (header, _) = fields::split(&header);
+    let mut begin = Vec::new();
+    from_line::write(&mut begin, reverse_path(&header), sheet.date_s);
+    // In front, where no field of the message can be cut in two by them.
+    fields::write(&mut begin, sheet.flags, sheet.keywords);
+    out.write_all(&begin)?;
+    let mut is_at_start = true;
+    for line in header.split_inclusive(|&octet| octet == b'\n') {
+        is_at_start = put(out, line, is_at_start)?;
+    }
+    while !line.is_empty() {
+        is_at_start = put(out, &line, is_at_start)?;
+        next(&mut source, &mut line)?;
+    }
+    out.write_all(if is_at_start { b"\n" } else { b"\n\n" })
+}
+
+/// The next line with its ending, or what is looked at of it at a time; false at the end.
+fn next(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    source.take(PIECE_OCTETS).read_until(b'\n', line)?;
+    if line.ends_with(b"\r\n") {
+        line.truncate(line.len() - 2);
+        line.push(b'\n');
+    }
+    Ok(!line.is_empty())
+}
+
+/// Whether the next octet begins a line.
+fn put(out: &mut impl Write, line: &[u8], is_at_start: bool) -> io::Result<bool> {
+    if is_at_start && quotes(line).is_some() {
+        out.write_all(b">")?;
+    }
+    out.write_all(line)?;
+    Ok(line.ends_with(b"\n"))
+}
+
+/// As the delivery noted it.
+fn reverse_path(header: &[u8]) -> Option<&[u8]> {
+    const NAME: &[u8] = b"return-path:";
+    let mut lines = header.split(|&octet| octet == b'\n');
+    let has_name = |line: &&[u8]| {
+        line.get(..NAME.len())
+            .is_some_and(|name| name.eq_ignore_ascii_case(NAME))
+    };
+    let value = lines.find(has_name)?[NAME.len()..].trim_ascii();
+    let address = value.strip_prefix(b"<")?.strip_suffix(b">")?;
+    let is_plain = address.iter().all(u8::is_ascii_graphic);
+    (is_plain && (1..=ADDRESS_OCTETS_MAX).contains(&address.len())).then_some(address)
+}

@@ -130,6 +130,7 @@ impl Session {
             return Err(self.misuse("done"));
         }
         self.waits = None;
+        self.counts.violations_in_a_row = 0;
         self.enter(if selected { Step::Selects } else { Step::Deselects });
         self.say_farewell();
         Ok(())

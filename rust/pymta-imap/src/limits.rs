@@ -23,7 +23,7 @@ pub struct Limits {
     pub commands_max: u64,
     /// Refused logins in one session: bounds the guessing of passwords by one connection.
     pub auth_failures_max: u32,
-    /// Violations after which the session ends.
+    /// Violations after which the session ends: without a command between them that was carried out.
     pub violations_max: u32,
 }
 

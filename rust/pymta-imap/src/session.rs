@@ -104,6 +104,8 @@ pub(crate) struct Counts {
     pub(crate) before_login: u32,
     pub(crate) auth_failures: u32,
     pub(crate) violations: u32,
+    /// Since the last command that was carried out: a session may last for a day, and a slip an hour is no attack.
+    pub(crate) violations_in_a_row: u32,
 }
 
 /// One IMAP session as a value.
@@ -293,7 +295,8 @@ impl Session {
         }
         self.events.push_back(Event::Violation { kind, text });
         self.counts.violations += 1;
-        if !self.is_closing() && self.counts.violations >= self.settings.limits().violations_max {
+        self.counts.violations_in_a_row += 1;
+        if !self.is_closing() && self.counts.violations_in_a_row >= self.settings.limits().violations_max {
             self.violate(None, ViolationKind::TooManyViolations);
         }
     }

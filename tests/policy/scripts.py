@@ -6,7 +6,8 @@ from pathlib import Path
 import msgspec
 
 from pymta.policy.loader import load_script
-from pymta.policy.pipeline import Policy, TroubleKind
+from pymta.policy.pipeline import Policy
+from pymta.policy.trouble import TroubleKind
 
 
 class Limits(msgspec.Struct, frozen=True):

@@ -47,8 +47,8 @@ from pymta.observe.metrics import Metrics
 from pymta.observe.trace import Trace
 from pymta.policy.checks.rates import Rates
 from pymta.policy.checks.relay import RelayDomains
-from pymta.policy.pipeline import TroubleKind
 from pymta.policy.script import PolicyHolder
+from pymta.policy.trouble import TroubleKind
 from pymta.queue.manager import QueueManager
 from pymta.queue.observer import QueueObserver
 from pymta.queue.reports import QueueReporter

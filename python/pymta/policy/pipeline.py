@@ -12,36 +12,25 @@ What is *not* possible: to interrupt a plain hook that blocks. Its time is measu
 import asyncio
 import inspect
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Protocol
 
-from pymta._core import Address, QueuedMessage, Recipient, Reply
+from pymta._core import Address, QueuedMessage, Recipient
 from pymta.mail.outcome import Attempt
 from pymta.mail.verdict import RouteChoice, Verdict
-from pymta.policy.annotations import Annotations, Decision, encode, shortened
-from pymta.policy.loader import Script, script_line
+from pymta.policy.annotations import Annotations, encode
+from pymta.policy.loader import Script
 from pymta.policy.message import Message, QueuedMail
 from pymta.policy.session import Credentials, MailParameters, Session
+from pymta.policy.trouble import Report, Troubles, as_greeting, decision
 
-__all__ = ["Answer", "Policy", "PolicyLimits", "Report", "RouteAnswer", "TroubleKind"]
+__all__ = ["Answer", "Policy", "PolicyLimits", "RouteAnswer"]
 
 Answer = Verdict | Coroutine[Any, Any, Verdict | None] | None
 """None: go on. A coroutine must be run to its end in a task and gives one of the other two."""
 
 RouteAnswer = RouteChoice | Verdict | Coroutine[Any, Any, RouteChoice | Verdict | None] | None
 """None: as configured. A Verdict is refuse or defer: its reply is the outcome for these recipients."""
-
-TroubleKind = Literal["raised", "answer", "late", "busy", "blocked", "warning"]
-"""
-A hook raised; gave what is no verdict; an async one ran out of time, or was not called because too many others wait; a
-plain one was slow; a script looks wrong.
-"""
-
-# What the client hears when the script is at fault. One text for all causes: the cause is the operator's.
-TROUBLE: Final = Reply(451, "4.3.0", "local policy trouble, try again later")
-BUSY: Final = Reply(451, "4.3.2", "too busy, try again later")
-TRACEBACK_OCTETS_MAX: Final = 8192
 
 # What each stage may answer. Before there is a message there is nothing to discard or to hold.
 _SAY_NO: Final = frozenset(("accept", "refuse", "defer"))
@@ -51,25 +40,6 @@ _ALLOWED: Final = {
 }
 # Where an accept is not "go on" but vouches for the client.
 _VOUCHES: Final = frozenset(("auth", "token", "burst"))
-
-
-class Report(Protocol):
-    """Told of the script's trouble: writes the `trouble` line and counts (labels hook and kind)."""
-
-    def __call__(
-        self, kind: TroubleKind, *, hook: str, error: str, where: str, detail: str, sid: str
-    ) -> None:
-        """
-        Called once for each trouble, from the loop; must not raise.
-
-        Args:
-            kind: What sort of trouble.
-            hook: The hook's name; empty for the script as a whole.
-            error: One line, as `ValueError: no such customer`.
-            where: `policy.py:12`, or empty.
-            detail: The traceback, for kind raised; may have many lines.
-            sid: The session, or the spool id for an outbound hook.
-        """
 
 
 class PolicyLimits(Protocol):
@@ -108,8 +78,10 @@ class Policy:
             timer: A clock for durations, in seconds.
         """
         self.script = script
-        self._report = report
         self._limits = limits
+        self._troubles = Troubles(
+            report, hook_s_max=limits.hook_s_max, hooks_waiting_max=limits.hooks_waiting_max
+        )
         self._timer = timer
         self._waiting = 0
         self._observers: set[asyncio.Task[None]] = set()
@@ -151,9 +123,9 @@ class Policy:
             try:
                 result = hook(session, *arguments)
             except (Exception, SystemExit) as error:  # a script does not stop the server either
-                return self._raised(name, session, error)
+                return self._troubles.raised(name, session, error)
             if timer() - began > hook_s_max:
-                self._blocked(name, session.id, timer() - began)
+                self._troubles.blocked(name, session.id, timer() - began)
             return None if result is None else settle(name, session, result, arguments)
 
         return stage
@@ -170,9 +142,9 @@ class Policy:
             try:
                 result = hook(session, reverse_path)
             except (Exception, SystemExit) as error:
-                return self._raised("mail", session, error)
+                return self._troubles.raised("mail", session, error)
             if timer() - began > hook_s_max:
-                self._blocked("mail", session.id, timer() - began)
+                self._troubles.blocked("mail", session.id, timer() - began)
             return None if result is None else settle("mail", session, result, (reverse_path,))
 
         return on_mail
@@ -192,9 +164,9 @@ class Policy:
                     hook(session, forward_path, recipient) if takes_recipient else hook(session, forward_path)
                 )
             except (Exception, SystemExit) as error:
-                return self._raised("rcpt", session, error)
+                return self._troubles.raised("rcpt", session, error)
             if timer() - began > hook_s_max:
-                self._blocked("rcpt", session.id, timer() - began)
+                self._troubles.blocked("rcpt", session.id, timer() - began)
             return None if result is None else settle("rcpt", session, result, (forward_path,))
 
         return on_rcpt
@@ -222,7 +194,7 @@ class Policy:
             and message.envelope.recipient_count == 0
         ):
             answer = Verdict("discard", None, "the message hook removed all recipients")
-            session.note(_decision("message", answer))
+            session.note(decision("message", answer))
         return answer
 
     async def _after_message_later(
@@ -239,21 +211,23 @@ class Policy:
         if inspect.isawaitable(result):
             if self._waiting >= self._limits.hooks_waiting_max:
                 _close(result)
-                return self._busy(name, session)
+                return self._troubles.busy(name, session)
             return self._settle_later(name, session, result, arguments)
-        return self._wrong_answer(name, session, f"{name}() returned {_kind(result)}, not a verdict or None")
+        return self._troubles.wrong_answer(
+            name, session, f"{name}() returned {_kind(result)}, not a verdict or None"
+        )
 
     def _settled(
         self, name: str, session: Session, verdict: Verdict, arguments: tuple[Any, ...]
     ) -> Verdict | None:
         if verdict.action not in _ALLOWED.get(name, _SAY_NO):
-            return self._wrong_answer(
+            return self._troubles.wrong_answer(
                 name, session, f"{name}() cannot answer {verdict.action}()", verdict.where
             )
         if name == "connect":
-            verdict = _as_greeting(verdict)
+            verdict = as_greeting(verdict)
         if verdict.action != "accept" or verdict.reason:
-            session.note(_decision(name, verdict, str(arguments[0]) if name == "rcpt" else ""))
+            session.note(decision(name, verdict, str(arguments[0]) if name == "rcpt" else ""))
         return verdict if verdict.action != "accept" or name in _VOUCHES else None
 
     async def _settle_later(
@@ -268,8 +242,8 @@ class Policy:
             if _is_cancelled_from_outside(error):
                 raise
             if limit_s.expired() and isinstance(error, TimeoutError):
-                return self._late(name, session, error)
-            return self._raised(name, session, error)
+                return self._troubles.late(name, session, error)
+            return self._troubles.raised(name, session, error)
         finally:
             self._waiting -= 1
             del limit_s  # it holds the task, which, once cancelled, holds this frame
@@ -277,7 +251,9 @@ class Policy:
             return None
         if type(result) is Verdict:
             return self._settled(name, session, result, arguments)
-        return self._wrong_answer(name, session, f"{name}() returned {_kind(result)}, not a verdict or None")
+        return self._troubles.wrong_answer(
+            name, session, f"{name}() returned {_kind(result)}, not a verdict or None"
+        )
 
     # ---- outbound -----------------------------------------------------------------------------------------------
 
@@ -293,15 +269,15 @@ class Policy:
             try:
                 result = hook(queued, domain)
             except (Exception, SystemExit) as error:
-                return self._raised("route", message.id, error)
+                return self._troubles.raised("route", message.id, error)
             if timer() - began > hook_s_max:
-                self._blocked("route", message.id, timer() - began)
+                self._troubles.blocked("route", message.id, timer() - began)
             # The usual answer first: whether something can be awaited takes Python longer than the hook took.
             if result is None or not inspect.isawaitable(result):
                 return self._settle_route(queued, result)
             if self._waiting >= self._limits.hooks_waiting_max:
                 _close(result)
-                return self._busy("route", message.id)
+                return self._troubles.busy("route", message.id)
             return self._route_later(queued, result)
 
         return on_route
@@ -318,8 +294,8 @@ class Policy:
             if _is_cancelled_from_outside(error):
                 raise
             if limit_s.expired() and isinstance(error, TimeoutError):
-                return self._late("route", queued.spool_id, error)
-            return self._raised("route", queued.spool_id, error)
+                return self._troubles.late("route", queued.spool_id, error)
+            return self._troubles.raised("route", queued.spool_id, error)
         finally:
             self._waiting -= 1
         return self._settle_route(queued, result)
@@ -330,7 +306,7 @@ class Policy:
         if type(result) is RouteChoice or (type(result) is Verdict and result.action in ("refuse", "defer")):
             return result
         text = f"route() returned {_kind(result)}, not a RouteChoice, refuse(), defer() or None"
-        return self._wrong_answer(
+        return self._troubles.wrong_answer(
             "route", queued.spool_id, text, result.where if type(result) is Verdict else ""
         )
 
@@ -343,7 +319,7 @@ class Policy:
         try:
             return queued.route
         except ValueError as error:
-            return self._raised("route", queued.spool_id, error)
+            return self._troubles.raised("route", queued.spool_id, error)
 
     def _observer(self, name: str) -> Callable[[Attempt], None] | None:
         hook = self._hook(name)
@@ -353,16 +329,16 @@ class Policy:
 
         def observe(attempt: Attempt) -> None:
             if len(self._observers) >= self._limits.hooks_waiting_max:
-                self._busy(name, attempt.spool_id)
+                self._troubles.busy(name, attempt.spool_id)
                 return
             began = timer()
             try:
                 result = hook(attempt)
             except (Exception, SystemExit) as error:
-                self._raised(name, attempt.spool_id, error)
+                self._troubles.raised(name, attempt.spool_id, error)
                 return
             if timer() - began > hook_s_max:
-                self._blocked(name, attempt.spool_id, timer() - began)
+                self._troubles.blocked(name, attempt.spool_id, timer() - began)
             if result is not None and inspect.isawaitable(result):
                 task = asyncio.get_running_loop().create_task(self._observe_later(name, attempt, result))
                 self._observers.add(task)
@@ -379,9 +355,9 @@ class Policy:
             if _is_cancelled_from_outside(error):
                 raise
             if limit_s.expired() and isinstance(error, TimeoutError):
-                self._late(name, attempt.spool_id, error)
+                self._troubles.late(name, attempt.spool_id, error)
             else:
-                self._raised(name, attempt.spool_id, error)
+                self._troubles.raised(name, attempt.spool_id, error)
 
     async def drain(self) -> None:
         """Wait for async observers that are still at work; each ends within hook_s_max."""
@@ -420,71 +396,6 @@ class Policy:
             )
         )
 
-    # ---- trouble ------------------------------------------------------------------------------------------------
-
-    def _raised(self, hook: str, subject: Session | str, error: BaseException) -> Verdict:
-        detail = "".join(traceback.format_exception(error))[-TRACEBACK_OCTETS_MAX:]
-        return self._failed(hook, subject, "raised", _in_one_line(error), where=_where(error), detail=detail)
-
-    def _late(self, hook: str, subject: Session | str, error: BaseException) -> Verdict:
-        # The line at which the hook waited is in the cancellation that became the TimeoutError, which before Python 3.11.3
-        # is only its context.
-        text = f"took longer than {self._limits.hook_s_max:g} s"
-        cancelled = error.__cause__ or error.__context__ or error
-        return self._failed(hook, subject, "late", text, where=_where(cancelled))
-
-    def _busy(self, hook: str, subject: Session | str) -> Verdict:
-        text = f"not called: {self._limits.hooks_waiting_max} calls of async hooks wait already"
-        return self._failed(hook, subject, "busy", text, reply=BUSY)
-
-    def _wrong_answer(self, hook: str, subject: Session | str, text: str, where: str = "") -> Verdict:
-        return self._failed(hook, subject, "answer", text, where=where)
-
-    def _failed(
-        self,
-        hook: str,
-        subject: Session | str,
-        kind: TroubleKind,
-        error: str,
-        *,
-        where: str = "",
-        detail: str = "",
-        reply: Reply = TROUBLE,
-    ) -> Verdict:
-        sid = subject if isinstance(subject, str) else subject.id
-        self._report(kind, hook=hook, error=error, where=where, detail=detail, sid=sid)
-        verdict = Verdict("defer", reply, shortened(f"{hook} hook {kind}: {error}"), where)
-        if hook == "connect":
-            verdict = _as_greeting(verdict)
-        if not isinstance(subject, str):
-            subject.note(_decision(hook, verdict))
-        return verdict
-
-    def _blocked(self, hook: str, sid: str, took_s: float) -> None:
-        text = f"took {took_s:.3g} s and held up every session; use async def, or do less"
-        self._report("blocked", hook=hook, error=text, where="", detail="", sid=sid)
-
-
-def _decision(stage: str, verdict: Verdict, about: str = "") -> Decision:
-    return Decision(
-        stage=stage,
-        hook=stage,
-        verdict=verdict.action,
-        reason=shortened(verdict.reason),
-        where=verdict.where,
-        reply="" if verdict.reply is None else str(verdict.reply),
-        about=about,
-    )
-
-
-def _as_greeting(verdict: Verdict) -> Verdict:
-    """RFC 5321 §4.3.2 and RFC 7504 §3 know only 421, 521 and 554 in place of the greeting."""
-    reply = verdict.reply
-    if reply is None or reply.code in (421, 521, 554):
-        return verdict
-    code = 421 if reply.is_temporary else 554
-    return Verdict(verdict.action, Reply(code, reply.enhanced, reply.text), verdict.reason, verdict.where)
-
 
 def _is_cancelled_from_outside(error: BaseException) -> bool:
     """
@@ -504,13 +415,3 @@ def _close(awaitable: object) -> None:
 
 def _kind(result: object) -> str:
     return f"{result.action}()" if type(result) is Verdict else type(result).__name__
-
-
-def _where(error: BaseException) -> str:
-    line = script_line(error)
-    return "" if line is None else f"{line[0].name}:{line[1]}"
-
-
-def _in_one_line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

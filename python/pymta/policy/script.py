@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pymta.policy.loader import ScriptError, load_script
-from pymta.policy.pipeline import Policy, PolicyLimits, Report
+from pymta.policy.pipeline import Policy, PolicyLimits
+from pymta.policy.trouble import Report
 
 __all__ = ["PolicyHolder", "ScriptError"]
 

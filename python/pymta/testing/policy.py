@@ -27,8 +27,9 @@ from pymta.policy.checks.relay import RelayDomains, relay_check
 from pymta.policy.loader import load_script
 from pymta.policy.message import Message
 from pymta.policy.pipeline import Answer as StageAnswer
-from pymta.policy.pipeline import Policy, TroubleKind
+from pymta.policy.pipeline import Policy
 from pymta.policy.session import Credentials, Listener, ListenerRole, MailParameters, Session
+from pymta.policy.trouble import TroubleKind
 from pymta.testing.clock import FakeClock
 
 __all__ = ["Answer", "Dialogue", "HookTrouble", "MessageAnswer", "PolicyTest", "Trouble"]

@@ -616,10 +616,14 @@ class ImapAccounts:
         quota_octets: int | None = None,
         quota_messages: int | None = None,
         append_octets_max: int | None = None,
+        shares: bool = False,
+        shares_with_anyone: bool = False,
     ) -> ImapView:
         """
         A view for one session of *account* on the Maildir *mailbox*, a path as `MaildirStore` has it; made where it is
         missing. Waits for the disk. OSError where it says no, ValueError for a path that could lead elsewhere.
+        *shares*: mailboxes of others are seen, and own ones may be shared (RFC 4314), with everybody too where
+        *shares_with_anyone* is true.
         """
 
 @final
@@ -651,6 +655,21 @@ class ImapView:
         """Files and folders which change (inotify) when `poll` may have news; empty where nothing is selected."""
     def take_trouble(self) -> str | None:
         """What an operator should look into, since this was asked last; the client was told no more than NO."""
+    def others(self, asked: ImapCommand | ImapAppendEvent) -> list[str]:
+        """Accounts that it is about, as far as they are this reader's affair: `introduce` each before it is run."""
+    def introduce(
+        self,
+        name: str,
+        account: str | None,
+        mailbox: str = "",
+        *,
+        quota_octets: int | None = None,
+        quota_messages: int | None = None,
+    ) -> None:
+        """
+        The account that a name stands for, its Maildir and its quota; None where there is no such account (any more).
+        Does not wait for the disk. ValueError for a path that could lead elsewhere.
+        """
     def append(self, event: ImapAppendEvent, now_ms: int) -> ImapUpload: ...
     def close(self) -> None:
         """Give the account back. Idempotent; so does the end of the object."""
@@ -887,6 +906,7 @@ class ImapSettings:
         auth_without_tls: bool = False,
         extensions: Sequence[str] | None = None,
         compress: bool = False,
+        acl: bool = True,
         append_octets_max: int | None = None,
         identity: Sequence[tuple[str, str]] = ...,
         limits: dict[str, int] | None = None,
@@ -898,7 +918,11 @@ class ImapSettings:
 
 @final
 class ImapCommand:
-    """A command for an `ImapView`; nothing to look into."""
+    """A command for an `ImapView`; nothing else to look into."""
+
+    @property
+    def about_others(self) -> bool:
+        """Ask `ImapView.others` which accounts it is about before it is run."""
 
 @final
 class ImapOctets:
@@ -946,6 +970,9 @@ class ImapAppendEvent:
     def tag(self) -> str: ...
     @property
     def mailbox(self) -> str: ...
+    @property
+    def about_others(self) -> bool:
+        """As of `ImapCommand`."""
     @property
     def replaces(self) -> tuple[int, bool] | None:
         """Number of the message to be replaced (4294967295 is `*`), and whether it is a UID."""

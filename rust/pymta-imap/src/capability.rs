@@ -52,7 +52,7 @@ const TABLE: [(Extension, &str, bool); 38] = {
     use Extension::*;
     [
         (Rev2, "IMAP4rev2", true),
-        (Acl, "ACL", false),
+        (Acl, "ACL", true),
         (Binary, "BINARY", true),
         (Catenate, "CATENATE", true),
         (Children, "CHILDREN", true),
@@ -63,7 +63,7 @@ const TABLE: [(Extension, &str, bool); 38] = {
         (InProgress, "INPROGRESS", true),
         (ListExtended, "LIST-EXTENDED", true),
         (ListMetadata, "LIST-METADATA", true),
-        (ListMyRights, "LIST-MYRIGHTS", false),
+        (ListMyRights, "LIST-MYRIGHTS", true),
         (ListStatus, "LIST-STATUS", true),
         (Metadata, "METADATA", true),
         (Move, "MOVE", true),
@@ -123,6 +123,11 @@ impl Extensions {
     pub fn add(&mut self, name: &str) -> bool {
         let found = TABLE.iter().find(|(_, one, _)| one.eq_ignore_ascii_case(name));
         found.inspect(|(one, _, _)| self.0 |= bit(*one)).is_some()
+    }
+
+    /// Without that one.
+    pub fn remove(&mut self, extension: Extension) {
+        self.0 &= !bit(extension);
     }
 
     /// Whether it is offered.

@@ -12,7 +12,7 @@ use pymta_types::UnixMs;
 
 use crate::acl::{ACL_NAME, ACL_OCTETS_MAX};
 use crate::folders::{INBOX, canonical, on_disk};
-use crate::{Account, Acl, IndexError};
+use crate::{Account, Acl, IndexError, Mailbox};
 
 /// Mailboxes of one account that are shared.
 const SHARED_MAX: usize = 10_000;
@@ -71,6 +71,21 @@ fn is_nothing(error: &io::Error) -> bool {
         || [Errno::LOOP, Errno::NOTDIR, Errno::ISDIR]
             .iter()
             .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}
+
+impl Mailbox {
+    /// Who may do what with it, whatever it is called by now.
+    ///
+    /// # Errors
+    /// `NoMailbox`; `Io`.
+    pub fn acl(&self) -> Result<Acl, IndexError> {
+        let disk = &self.account.disk;
+        match disk.open_folder(&self.folder.cur, "..") {
+            Ok(at) => read(disk, &at),
+            Err(error) if is_nothing(&error) => Err(IndexError::NoMailbox),
+            Err(error) => Err(IndexError::io("open the mailbox")(error)),
+        }
+    }
 }
 
 impl Account {

@@ -14,14 +14,17 @@ use crate::{Added, Appended, IndexError, Mailbox, email_id};
 
 /// From so many files on, one sync of the file system is quicker than one for each (measured for deliveries).
 const SHARED_SYNC_FROM: usize = 3;
-/// Messages of one command.
+/// Messages of one APPEND.
 const MESSAGES_MAX: usize = 1_000;
+/// Messages of one COPY from another account.
+const CARRIED_MAX: usize = 100_000;
 
 /// Messages on their way into a mailbox: of one APPEND, which adds all of them or none. Dropped, it leaves nothing.
 #[derive(Debug)]
 pub struct Upload {
     mailbox: Arc<Mailbox>,
     messages: Vec<Pending>,
+    messages_max: usize,
 }
 
 /// A message in `tmp`.
@@ -42,9 +45,19 @@ struct Pending {
 impl Mailbox {
     /// Begins to add messages.
     pub fn begin_append(self: &Arc<Self>) -> Upload {
+        self.begin_with(MESSAGES_MAX)
+    }
+
+    /// Likewise, for messages that come from another account.
+    pub fn begin_carry(self: &Arc<Self>) -> Upload {
+        self.begin_with(CARRIED_MAX)
+    }
+
+    fn begin_with(self: &Arc<Self>, messages_max: usize) -> Upload {
         Upload {
             mailbox: Arc::clone(self),
             messages: Vec::new(),
+            messages_max,
         }
     }
 }
@@ -56,7 +69,7 @@ impl Upload {
     /// `TooMany`; `Io`.
     pub fn begin(&mut self, added: Added, now: UnixMs) -> Result<(), IndexError> {
         self.finish()?;
-        if self.messages.len() >= MESSAGES_MAX {
+        if self.messages.len() >= self.messages_max {
             return Err(IndexError::TooMany("messages at a time"));
         }
         let account = &self.mailbox.account;

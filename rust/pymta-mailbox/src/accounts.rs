@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use pymta_index::{Account, IndexError, Options};
+use pymta_index::{Account, IndexError, Options, Shares};
 use pymta_maildir::{Host, MailboxPath, Quota};
 use pymta_types::UnixMs;
 
@@ -19,27 +19,46 @@ pub struct Reader {
     pub quota: Quota,
     /// The largest message that he may append; another where the server's limit was changed since an earlier view.
     pub append_octets_max: Option<u64>,
+    /// Whether he sees mailboxes of others, and may share his own (RFC 4314).
+    pub shares: bool,
+    /// Whether he may share them with everybody.
+    pub shares_with_anyone: bool,
 }
 
 /// One account's place in the table; its lock is held while the account is opened, the table's is not.
 type Place = Arc<Mutex<Weak<Account>>>;
 
-/// One a process.
+/// One a process; its clones are the same.
+#[derive(Clone, Debug)]
+pub struct Accounts(Arc<Inner>);
+
 #[derive(Debug)]
-pub struct Accounts {
+struct Inner {
     root: PathBuf,
     host: Host,
+    shares: Shares,
     open: Mutex<HashMap<MailboxPath, Place>>,
 }
 
 impl Accounts {
     /// Accounts below that folder. Nothing is opened yet.
     pub fn new(root: &Path, host: Host) -> Self {
-        Self {
+        Self(Arc::new(Inner {
             root: root.to_owned(),
             host,
+            shares: Shares::below(root),
             open: Mutex::default(),
-        }
+        }))
+    }
+
+    /// The folder of all mailboxes.
+    pub(crate) fn root(&self) -> &Path {
+        &self.0.root
+    }
+
+    /// Who gives something to whom.
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.0.shares
     }
 
     /// A view on the Maildir at that place, which is made where it is missing.
@@ -47,30 +66,46 @@ impl Accounts {
     /// # Errors
     /// As of opening an account.
     pub fn open(&self, path: &MailboxPath, reader: Reader, now: UnixMs) -> Result<View, IndexError> {
+        let account = self.account(path, reader.quota, now)?;
+        let mut view = View::new(Arc::clone(&account), reader, self.clone());
+        if view.reader.shares {
+            let owner = view.reader.account.clone();
+            view.note_shares(&account, &owner);
+        }
+        Ok(view)
+    }
+
+    /// The account at that place, shared by all who have it open.
+    pub(crate) fn account(
+        &self,
+        path: &MailboxPath,
+        quota: Quota,
+        now: UnixMs,
+    ) -> Result<Arc<Account>, IndexError> {
         let place = self.place(path);
         let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);
         // One whose index was damaged or replaced answers nothing any more; one with another quota than the operator wants by
         // now is left to the sessions that began with it.
         let shared = place
             .upgrade()
-            .filter(|account| account.quota() == reader.quota && account.mailbox("INBOX", now).is_ok());
+            .filter(|account| account.quota() == quota && account.mailbox("INBOX", now).is_ok());
         let account = match shared {
             Some(account) => account,
             None => {
                 let options = Options {
-                    host: self.host.clone(),
-                    quota: reader.quota,
+                    host: self.0.host.clone(),
+                    quota,
                 };
-                let account = Account::open_below(&self.root, path, options, now)?;
+                let account = Account::open_below(&self.0.root, path, options, now)?;
                 *place = Arc::downgrade(&account);
                 account
             }
         };
-        Ok(View::new(account, reader))
+        Ok(account)
     }
 
     fn place(&self, path: &MailboxPath) -> Place {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = open.get(path) {
             return Arc::clone(place);
         }

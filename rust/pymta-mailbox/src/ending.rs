@@ -78,6 +78,11 @@ impl From<&IndexError> for Ending {
     fn from(error: &IndexError) -> Self {
         match error {
             IndexError::NoMailbox => Self::nonexistent(),
+            IndexError::NoRight => Self::no("NOPERM", "You have no right to do that"),
+            IndexError::BadAcl => Self::no(
+                "UNAVAILABLE",
+                "The rights are not understood; the operator can mend them",
+            ),
             IndexError::Exists => Self::no("ALREADYEXISTS", "The mailbox exists"),
             IndexError::BadName => Self::no("CANNOT", "Not a name for a mailbox"),
             IndexError::HasToStay => Self::no("CANNOT", "INBOX has to stay"),

@@ -5,7 +5,7 @@ use std::io;
 
 use pymta_imap::Enabled;
 use pymta_imap::command::{FetchItem, Partial, SequenceSet};
-use pymta_index::{Details, Message, ObjectId, StoreMode, flag};
+use pymta_index::{Details, Message, ObjectId, Rights, StoreMode, flag};
 use pymta_types::UnixMs;
 
 use crate::content::Octets;
@@ -254,7 +254,7 @@ impl Fetching {
     /// Looks up what is needed of the next messages.
     fn prepare(&mut self, picture: &mut Picture, now: UnixMs) -> Outcome<()> {
         let end = (self.next + BATCH).min(self.places.len());
-        if self.need.sets_seen && !picture.is_read_only {
+        if self.need.sets_seen && picture.may(Rights::SEEN) {
             self.set_seen(end, picture, now)?;
         }
         let places = &self.places[self.next..end];

@@ -4,6 +4,7 @@
 //! responses, in pieces, so that neither a large mailbox nor a large message is ever held as a whole.
 
 mod accounts;
+mod carry;
 mod casemap;
 #[cfg(test)]
 mod condstore_tests;
@@ -22,6 +23,9 @@ mod messages;
 mod metadata;
 #[cfg(test)]
 mod model_tests;
+mod others;
+#[cfg(test)]
+mod others_tests;
 mod picture;
 mod preview;
 mod quota;
@@ -30,6 +34,8 @@ mod race_tests;
 pub mod record;
 mod record_codec;
 mod rights;
+#[cfg(test)]
+mod rights_tests;
 mod said;
 #[cfg(test)]
 mod sandbox;
@@ -54,6 +60,7 @@ mod view_tests;
 
 pub use accounts::{Accounts, Reader};
 pub use content::Octets;
+pub use others::{Owner, is_about_others, is_anothers};
 pub use pymta_index::{IndexError, MailboxReport, Progress, Report};
 pub use pymta_maildir::{Host, MailboxPath, Quota};
 pub use source::{SearchError, Source};

@@ -8,6 +8,7 @@ use pymta_index::MailboxInfo;
 use pymta_types::UnixMs;
 
 use crate::ending::Ending;
+use crate::others::whole_patterns;
 use crate::view::{Outcome, View};
 
 impl View {
@@ -18,13 +19,10 @@ impl View {
             out.extend_from_slice(b"* LIST (\\Noselect) \"/\" \"\"\r\n");
             return Ok(Ending::ok("Listed"));
         }
-        let mailboxes = self.account.mailboxes(now)?;
+        let patterns = whole_patterns(list);
+        let mailboxes = self.all_mailboxes(&patterns, now)?;
         let tree = Tree::of(&mailboxes);
-        let patterns: Vec<Pattern> = list
-            .patterns
-            .iter()
-            .map(|pattern| Pattern::new(&format!("{}{pattern}", list.reference)))
-            .collect();
+        let patterns: Vec<Pattern> = patterns.iter().map(|pattern| Pattern::new(pattern)).collect();
         let says_subscribed = list.return_subscribed || list.select_subscribed;
         for info in &mailboxes {
             if !patterns.iter().any(|pattern| pattern.matches(&info.name)) {
@@ -49,10 +47,14 @@ impl View {
                 continue;
             }
             if list.return_my_rights {
-                self.say_my_rights(out, &info.name);
+                // As for STATUS below; one whose rights went meanwhile has none to be said.
+                let _ = self.say_my_rights(out, &info.name, now);
             }
             if let Some(entries) = &list.return_metadata {
-                self.say_metadata(out, &info.name, entries, now)?;
+                let length = out.len();
+                if self.say_metadata(out, &info.name, entries, now).is_err() {
+                    out.truncate(length);
+                }
             }
             if let Some(items) = &list.return_status {
                 // One that cannot be counted does not spoil the list (RFC 5819 §2).
@@ -74,8 +76,9 @@ impl View {
         now: UnixMs,
     ) -> Outcome<Ending> {
         let has_percent = pattern.contains('%');
-        let pattern = Pattern::new(&format!("{reference}{pattern}"));
-        let mailboxes = self.account.mailboxes(now)?;
+        let pattern = format!("{reference}{pattern}");
+        let mailboxes = self.all_mailboxes(std::slice::from_ref(&pattern), now)?;
+        let pattern = Pattern::new(&pattern);
         let tree = Tree::of(&mailboxes);
         for info in mailboxes.iter().filter(|info| pattern.matches(&info.name)) {
             let attributes = if info.subscribed {

@@ -4,23 +4,20 @@ use std::sync::Arc;
 
 use pymta_imap::command::{Qresync, StatusItem};
 use pymta_imap::write;
-use pymta_index::{IndexError, Mailbox, flag};
+use pymta_index::{IndexError, Mailbox, Rights, flag};
 use pymta_types::UnixMs;
 
 use crate::ending::Ending;
+use crate::others::{Place, is_anothers};
 use crate::picture::{Picture, RowForm, line};
 use crate::vanished::Known;
 use crate::view::{Outcome, View};
 
 impl View {
-    /// A mailbox that is there.
+    /// A mailbox that is there, and may be read.
     pub(crate) fn mailbox(&self, name: &str, now: UnixMs) -> Outcome<Arc<Mailbox>> {
-        match self.account.mailbox(name, now) {
-            // A name that no folder can have is one that does not exist.
-            Err(IndexError::BadName) | Ok(None) => Err(IndexError::NoMailbox),
-            Ok(Some(mailbox)) => Ok(mailbox),
-            Err(error) => Err(error),
-        }
+        self.mailbox_for(name, Rights::READ, now)
+            .map(|(mailbox, _)| mailbox)
     }
 
     /// What SELECT does first, also where it fails then.
@@ -40,8 +37,9 @@ impl View {
         out: &mut Vec<u8>,
         now: UnixMs,
     ) -> Outcome<Ending> {
-        let mailbox = self.mailbox(name, now)?;
-        let mut picture = Picture::of(Arc::clone(&mailbox), is_read_only, now)?;
+        let (mailbox, place) = self.mailbox_for(name, Rights::READ, now)?;
+        let is_read_only = is_read_only || !place.rights.has_any(Rights::CHANGING);
+        let mut picture = Picture::of(Arc::clone(&mailbox), name, place, is_read_only, now)?;
         picture.condstore = condstore || qresync.is_some() || self.enabled.condstore || self.enabled.qresync;
         picture.say_flags(out);
         line(out, &format!("* {} EXISTS", picture.rows().len()));
@@ -102,10 +100,10 @@ impl View {
         Ok(())
     }
 
-    /// CLOSE: removes what is marked as deleted without a word (RFC 9051 §6.4.1).
+    /// CLOSE: removes what is marked as deleted without a word (RFC 9051 §6.4.1), for who may (RFC 4314 §4).
     pub(crate) fn close(&mut self, now: UnixMs) -> Outcome<Ending> {
         if let Some(picture) = self.selected.take()
-            && !picture.is_read_only
+            && picture.may(Rights::EXPUNGE)
         {
             let uids = picture.deleted_uids(None);
             picture.mailbox.expunge(&uids, now)?;
@@ -173,24 +171,68 @@ impl View {
         if special_use.len() > 1 {
             return Ok(Ending::no("USEATTR", "A mailbox has one use"));
         }
-        let id = self
-            .account
-            .create(name, special_use.first().map(String::as_str), now)?;
+        let (account, local) = self.place_for_new(name, now)?;
+        let id = account.create(&local, special_use.first().map(String::as_str), now)?;
+        account.inherit_acl(&local, now)?;
+        if account.acl(&local)?.is_some_and(|acl| !acl.is_empty()) {
+            self.note_shares_of(&self.place(name, Rights::ALL, now)?);
+        }
         Ok(Ending::ok_with(format!("MAILBOXID (F{id})"), "Created"))
     }
 
     /// DELETE. Who has it selected is told that it is closed.
     pub(crate) fn delete(&mut self, name: &str, out: &mut Vec<u8>, now: UnixMs) -> Outcome<Ending> {
-        self.account.delete(name, now)?;
+        let place = self.place(name, Rights::DELETE, now)?;
+        let was_shared = place.account.acl(&place.name)?.is_some_and(|acl| !acl.is_empty());
+        place.account.delete(&place.name, now)?;
+        if was_shared {
+            self.note_shares_of(&place);
+        }
         if self.selected.as_ref().is_some_and(|picture| picture.name == name) {
             self.close_selected(out);
         }
         Ok(Ending::ok("Deleted"))
     }
 
-    /// RENAME. Of INBOX it moves the messages, and INBOX stays (RFC 9051 §6.3.6).
+    /// RENAME. Of INBOX it moves the messages, and INBOX stays (RFC 9051 §6.3.6). What is below goes along, so all of it has
+    /// to be this reader's to take.
     pub(crate) fn rename(&mut self, from: &str, to: &str, now: UnixMs) -> Outcome<Ending> {
-        self.account.rename(from, to, now)?;
+        let place = match self.place(from, Rights::DELETE, now) {
+            // What only has others below it has no rights of its own.
+            Err(IndexError::NoMailbox) if !self.reader.shares || !is_anothers(from) => Place {
+                account: Arc::clone(&self.account),
+                name: from.to_owned(),
+                rights: Rights::ALL,
+                owner: None,
+            },
+            place => place?,
+        };
+        let (account, target) = self.place_for_new(to, now)?;
+        if !Arc::ptr_eq(&account, &place.account) {
+            return Ok(Ending::no(
+                "CANNOT",
+                "From one account to another only messages go",
+            ));
+        }
+        if place.owner.is_some() && place.name == "INBOX" {
+            return Err(IndexError::HasToStay);
+        }
+        let below = format!("{}/", place.name);
+        let owner = place.owner.clone().unwrap_or_else(|| self.reader.account.clone());
+        let mut is_shared = false;
+        for info in account.mailboxes(now)? {
+            if info.exists && (info.name == place.name || info.name.starts_with(&below)) {
+                let acl = account.acl(&info.name)?.unwrap_or_default();
+                is_shared |= !acl.is_empty();
+                if !acl.rights(&self.reader.account, &owner).has(Rights::DELETE) {
+                    return Err(IndexError::NoRight);
+                }
+            }
+        }
+        account.rename(&place.name, &target, now)?;
+        if is_shared {
+            self.note_shares_of(&place);
+        }
         if let Some(picture) = self.selected.as_mut() {
             if picture.name == from && from != "INBOX" {
                 to.clone_into(&mut picture.name);
@@ -214,6 +256,18 @@ impl View {
     }
 }
 
+impl View {
+    /// A line that says no more than that a mailbox is not there, for who may make it.
+    pub(crate) fn try_create(&self, name: &str, error: IndexError) -> Outcome<Ending> {
+        match error {
+            IndexError::NoMailbox if !self.reader.shares || !is_anothers(name) => {
+                Ok(Ending::no("TRYCREATE", "No such mailbox; CREATE may help"))
+            }
+            error => Err(error),
+        }
+    }
+}
+
 /// What would come free with an EXPUNGE (RFC 9208 §4.4.3).
 fn deleted_octets(mailbox: &Mailbox, now: UnixMs) -> Outcome<u64> {
     let messages = mailbox.messages()?;
@@ -226,12 +280,4 @@ fn deleted_octets(mailbox: &Mailbox, now: UnixMs) -> Outcome<u64> {
         .iter()
         .map(|details| details.octets)
         .sum())
-}
-
-/// A line that says no more than that a mailbox is not there, for who may make it.
-pub(crate) fn try_create(error: IndexError) -> Outcome<Ending> {
-    match error {
-        IndexError::NoMailbox => Ok(Ending::no("TRYCREATE", "No such mailbox; CREATE may help")),
-        error => Err(error),
-    }
 }

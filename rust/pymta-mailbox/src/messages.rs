@@ -1,13 +1,15 @@
 //! Commands that change messages: STORE, EXPUNGE, COPY, MOVE.
 
+use std::sync::Arc;
+
 use pymta_imap::command::{Flags, SequenceSet, StoreAction};
 use pymta_imap::write::{self, Status};
-use pymta_index::{CopyMode, IndexError, StoreMode, flag};
+use pymta_index::{CopyMode, IndexError, Rights, StoreMode, Within, flag};
 use pymta_types::UnixMs;
 
+use crate::carry::carry;
 use crate::ending::Ending;
-use crate::mailboxes::try_create;
-use crate::picture::{NoSuchNumber, Picture, RowForm};
+use crate::picture::{NoSuchNumber, Picture, RowForm, within};
 use crate::view::{Outcome, View};
 
 /// The one keyword that has a letter in a file's name.
@@ -100,6 +102,18 @@ impl View {
         if picture.is_read_only {
             return Ok(Ending::read_only().keeping_numbers(!change.by_uid));
         }
+        // What may be changed of it is; only where nothing may, it fails (RFC 4314 §4).
+        let within = picture.changeable();
+        let (flags, keywords) = bits_of(&change.flags);
+        let changes_nothing = flags & within.flags == 0 && (keywords.is_empty() || !within.keywords);
+        let asks_nothing = flags == 0 && keywords.is_empty();
+        let is_refused = match change.action {
+            StoreAction::Replace => within.flags == 0,
+            StoreAction::Add | StoreAction::Remove => changes_nothing && !asks_nothing,
+        };
+        if is_refused {
+            return Err(IndexError::NoRight);
+        }
         picture.condstore |= change.unchanged_since.is_some();
         let places = match picture.resolve(set, change.by_uid) {
             Ok(places) => places,
@@ -112,10 +126,10 @@ impl View {
             StoreAction::Remove => StoreMode::Remove,
             StoreAction::Replace => StoreMode::Replace,
         };
-        let (flags, keywords) = bits_of(&change.flags);
         let mailbox = &picture.mailbox;
         let keywords: Vec<&str> = keywords.iter().map(String::as_str).collect();
-        let mut stored = mailbox.store(&uids, mode, (flags, &keywords), change.unchanged_since, now)?;
+        let since = change.unchanged_since;
+        let mut stored = mailbox.store_within(&uids, mode, (flags, &keywords), within, since, now)?;
         stored.modified.sort_unstable();
         picture.take_keywords()?;
         if change.silent {
@@ -178,6 +192,9 @@ impl View {
         if picture.is_read_only {
             return Ok(Ending::read_only());
         }
+        if !picture.may(Rights::EXPUNGE) {
+            return Err(IndexError::NoRight);
+        }
         let uids = picture.deleted_uids(set);
         picture.mailbox.expunge(&uids, now)?;
         self.refresh(out, now);
@@ -210,6 +227,11 @@ impl View {
         if removes && picture.is_read_only {
             return Ok(Ending::read_only());
         }
+        // As if COPY, STORE and EXPUNGE (RFC 6851 §4.1).
+        let taking = Rights::DELETED | Rights::EXPUNGE;
+        if removes && !picture.place.rights.has(taking) {
+            return Err(IndexError::NoRight);
+        }
         let places = match picture.resolve(set, by_uid) {
             Ok(places) => places,
             Err(wrong) => return Ok(wrong.into()),
@@ -219,14 +241,20 @@ impl View {
             return Ok(Ending::no("EXPUNGEISSUED", "Some of the messages are no more"));
         }
         let uids: Vec<u32> = places.iter().map(|&at| picture.rows()[at].uid).collect();
-        let goal = match self.mailbox(name, now) {
+        let (goal, place) = match self.mailbox_for(name, Rights::INSERT, now) {
             Ok(goal) => goal,
-            Err(error) => return try_create(error),
+            Err(error) => return self.try_create(name, error),
         };
         let mode = if removes { CopyMode::Move } else { CopyMode::Copy };
-        let copied = match picture.mailbox.copy(&goal, &uids, mode, now) {
+        let within = within(place.rights);
+        let copied = if Arc::ptr_eq(&place.account, &picture.place.account) && within == Within::ALL {
+            picture.mailbox.copy(&goal, &uids, mode, now)
+        } else {
+            carry(picture, &goal, &places, within, mode, now)
+        };
+        let copied = match copied {
             Ok(copied) => copied,
-            Err(IndexError::NoMailbox) => return try_create(IndexError::NoMailbox),
+            Err(IndexError::NoMailbox) => return self.try_create(name, IndexError::NoMailbox),
             Err(error) => return Err(error),
         };
         self.refresh(out, now);

@@ -1,11 +1,14 @@
 //! METADATA (RFC 5464): annotations of mailboxes and of the account, and LIST-METADATA (RFC 9590).
 
+use std::sync::Arc;
+
 use pymta_imap::command::MetadataDepth;
 use pymta_imap::write;
-use pymta_index::IndexError;
+use pymta_index::{IndexError, Rights};
 use pymta_types::UnixMs;
 
 use crate::ending::Ending;
+use crate::others::Place;
 use crate::view::{Outcome, View};
 
 /// The longest value.
@@ -14,6 +17,9 @@ const VALUE_OCTETS_MAX: usize = 64 * 1024;
 const ENTRY_OCTETS_MAX: usize = 200;
 /// What a mailbox is for, as RFC 6154 §4 has it.
 const SPECIAL_USE: &str = "/private/specialuse";
+
+/// What who may read a mailbox may read, too.
+const SHARED: &str = "/shared/";
 
 /// An entry and its value; None where there is none.
 type Entry = (String, Option<Vec<u8>>);
@@ -63,11 +69,14 @@ impl View {
         depth: MetadataDepth,
         now: UnixMs,
     ) -> Outcome<Vec<Entry>> {
-        let mailbox = (!name.is_empty()).then_some(name);
-        let mut known = self.account.metadata(mailbox, |entry| {
-            entries.iter().any(|wanted| is_at(entry, wanted, depth))
+        let place = self.annotated(name, Rights::READ, now)?;
+        let mailbox = (!name.is_empty()).then_some(place.name.as_str());
+        // What is private is the owner's alone (RFC 5464 §3.3).
+        let is_shown = |entry: &str| place.owner.is_none() || entry.starts_with(SHARED);
+        let mut known = place.account.metadata(mailbox, |entry| {
+            is_shown(entry) && entries.iter().any(|wanted| is_at(entry, wanted, depth))
         })?;
-        if let Some(name) = mailbox {
+        if let Some(name) = mailbox.filter(|_| place.owner.is_none()) {
             let infos = self.account.mailboxes(now)?;
             let info = infos.into_iter().find(|info| info.name == name);
             if let Some(special_use) = info.and_then(|info| info.special_use) {
@@ -87,6 +96,19 @@ impl View {
             }
         }
         Ok(found)
+    }
+
+    /// Where annotations of that name are: of a mailbox, or, without a name, of the account.
+    fn annotated(&self, name: &str, needed: Rights, now: UnixMs) -> Outcome<Place> {
+        if !name.is_empty() {
+            return self.place(name, needed, now);
+        }
+        Ok(Place {
+            account: Arc::clone(&self.account),
+            name: String::new(),
+            rights: Rights::ALL,
+            owner: None,
+        })
     }
 
     fn say_annotations(&self, out: &mut Vec<u8>, name: &str, found: &[Entry]) {
@@ -115,7 +137,14 @@ impl View {
     }
 
     /// SETMETADATA.
-    pub(crate) fn set_metadata(&mut self, name: &str, entries: &[Entry]) -> Outcome<Ending> {
+    pub(crate) fn set_metadata(&mut self, name: &str, entries: &[Entry], now: UnixMs) -> Outcome<Ending> {
+        let place = self.annotated(name, Rights::WRITE, now)?;
+        if place.owner.is_some() && entries.iter().any(|(entry, _)| !entry.starts_with(SHARED)) {
+            return Ok(Ending::no(
+                "METADATA NOPRIVATE",
+                "Of another's mailbox only shared entries are set",
+            ));
+        }
         for (entry, value) in entries {
             let is_named = entry.starts_with("/private/") || entry.starts_with("/shared/");
             if !is_named || entry.len() > ENTRY_OCTETS_MAX || entry.ends_with('/') {
@@ -125,7 +154,7 @@ impl View {
                 return Ok(Ending::no("METADATA MAXSIZE 65536", "The value is too long"));
             }
         }
-        let mailbox = (!name.is_empty()).then_some(name);
+        let mailbox = (!name.is_empty()).then_some(place.name.as_str());
         let (uses, others): (Vec<&Entry>, Vec<&Entry>) = entries
             .iter()
             .partition(|(entry, _)| mailbox.is_some() && entry.eq_ignore_ascii_case(SPECIAL_USE));
@@ -137,7 +166,7 @@ impl View {
             .into_iter()
             .map(|(entry, value)| (entry.as_str(), value.as_deref()))
             .collect();
-        match self.account.set_metadata(mailbox, &others) {
+        match place.account.set_metadata(mailbox, &others) {
             Err(IndexError::TooMany(_)) => Ok(Ending::no("METADATA TOOMANY", "Too many annotations")),
             Err(error) => Err(error),
             Ok(()) => Ok(Ending::ok("Annotated")),

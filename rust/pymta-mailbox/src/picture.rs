@@ -9,19 +9,44 @@ use std::sync::Arc;
 use pymta_imap::Enabled;
 use pymta_imap::command::SequenceSet;
 use pymta_imap::write::{self, Status};
-use pymta_index::{Changes, IndexError, Mailbox, Message, StoreMode};
+use pymta_index::{Changes, IndexError, Mailbox, Message, Rights, StoreMode, Within, flag};
 use pymta_types::UnixMs;
 
 use crate::ending::Tells;
+use crate::others::Place;
 
 /// Keywords of a mailbox: the bits of a row.
 const KEYWORDS_MAX: usize = 64;
+
+/// In the order in which they are said.
+const SYSTEM_FLAGS: [(u8, &str); 6] = [
+    (flag::ANSWERED, "\\Answered"),
+    (flag::FLAGGED, "\\Flagged"),
+    (flag::DELETED, "\\Deleted"),
+    (flag::SEEN, "\\Seen"),
+    (flag::DRAFT, "\\Draft"),
+    (flag::FORWARDED, "$Forwarded"),
+];
+
+/// Flags that may be changed with these rights (RFC 4314 §4): s, t, and w for all the others.
+pub(crate) fn within(rights: Rights) -> Within {
+    let of = |right, flags| if rights.has(right) { flags } else { 0 };
+    let others = flag::ALL & !flag::SEEN & !flag::DELETED;
+    let flags = of(Rights::SEEN, flag::SEEN) | of(Rights::DELETED, flag::DELETED) | of(Rights::WRITE, others);
+    Within {
+        flags,
+        keywords: rights.has(Rights::WRITE),
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Picture {
     pub(crate) mailbox: Arc<Mailbox>,
+    /// As the client calls it.
     pub(crate) name: String,
+    /// Whose it is, and what this reader may do with it.
+    pub(crate) place: Place,
     pub(crate) is_read_only: bool,
     /// This client wants mod-sequences (RFC 7162 §3.1).
     pub(crate) condstore: bool,
@@ -50,11 +75,18 @@ pub(crate) struct NoSuchNumber;
 
 impl Picture {
     /// The mailbox as it is now.
-    pub(crate) fn of(mailbox: Arc<Mailbox>, is_read_only: bool, now: UnixMs) -> Result<Self, IndexError> {
+    pub(crate) fn of(
+        mailbox: Arc<Mailbox>,
+        name: &str,
+        place: Place,
+        is_read_only: bool,
+        now: UnixMs,
+    ) -> Result<Self, IndexError> {
         mailbox.reconcile(now)?;
         let status = mailbox.status()?;
         let mut picture = Self {
-            name: mailbox.name().to_owned(),
+            name: name.to_owned(),
+            place,
             is_read_only,
             condstore: false,
             uid_validity: status.uid_validity,
@@ -87,6 +119,35 @@ impl Picture {
     /// The row's place, where the message has a number.
     pub(crate) fn position(&self, uid: u32) -> Option<usize> {
         self.rows().binary_search_by_key(&uid, |row| row.uid).ok()
+    }
+
+    /// What this reader may do now: rights that are taken away end at once. Who may not read it any more is told what he
+    /// would be told if it were deleted.
+    pub(crate) fn look_at_rights(&mut self, reader: &str) -> Result<(), IndexError> {
+        let place = &mut self.place;
+        place.rights = self
+            .mailbox
+            .acl()?
+            .rights(reader, place.owner.as_deref().unwrap_or(reader));
+        if place.rights.has(Rights::READ) {
+            Ok(())
+        } else {
+            Err(IndexError::NoMailbox)
+        }
+    }
+
+    /// Whether something may be changed for which one of these rights is needed.
+    pub(crate) fn may(&self, needed: Rights) -> bool {
+        !self.is_read_only && self.place.rights.has_any(needed)
+    }
+
+    /// Flags that may be changed (RFC 4314 §4).
+    pub(crate) fn changeable(&self) -> Within {
+        if self.is_read_only {
+            within(Rights::NONE)
+        } else {
+            within(self.place.rights)
+        }
     }
 
     /// Takes in what changed.
@@ -259,20 +320,27 @@ impl Picture {
 
     /// `* FLAGS` and what of them lasts.
     pub(crate) fn say_flags(&self, out: &mut Vec<u8>) {
-        let system = "\\Answered \\Flagged \\Deleted \\Seen \\Draft $Forwarded";
-        let mut all = system.to_owned();
-        for name in self.keywords.iter().filter(|name| !name.is_empty()) {
-            all.push(' ');
-            all.push_str(name);
-        }
-        line(out, &format!("* FLAGS ({all})"));
-        let has_room = self.keywords.len() < KEYWORDS_MAX || self.keywords.iter().any(String::is_empty);
-        let lasting = match (self.is_read_only, has_room) {
-            (true, _) => String::new(),
-            (false, true) => format!("{all} \\*"),
-            (false, false) => all,
+        let keywords = || {
+            self.keywords
+                .iter()
+                .filter(|name| !name.is_empty())
+                .map(String::as_str)
         };
-        let code = format!("PERMANENTFLAGS ({lasting})");
+        let all: Vec<&str> = SYSTEM_FLAGS
+            .iter()
+            .map(|(_, name)| *name)
+            .chain(keywords())
+            .collect();
+        line(out, &format!("* FLAGS ({})", all.join(" ")));
+        let within = self.changeable();
+        let system = SYSTEM_FLAGS.iter().filter(|(bit, _)| within.flags & bit != 0);
+        let mut lasting: Vec<&str> = system.map(|(_, name)| *name).collect();
+        if within.keywords {
+            lasting.extend(keywords());
+            let has_room = self.keywords.len() < KEYWORDS_MAX || self.keywords.iter().any(String::is_empty);
+            lasting.extend(has_room.then_some("\\*"));
+        }
+        let code = format!("PERMANENTFLAGS ({})", lasting.join(" "));
         // Longer than the text of a line may be, but it is a code, and ours.
         write::untagged(out, Status::Ok, Some(&code), "These last");
     }

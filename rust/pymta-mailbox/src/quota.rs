@@ -1,6 +1,7 @@
 //! GETQUOTA and GETQUOTAROOT (RFC 9208): one root an account, the empty name, with what Maildir++ bounds.
 
 use pymta_imap::write;
+use pymta_index::Rights;
 use pymta_types::UnixMs;
 
 use crate::ending::Ending;
@@ -22,10 +23,11 @@ impl View {
 
     /// GETQUOTAROOT.
     pub(crate) fn get_quota_root(&mut self, name: &str, out: &mut Vec<u8>, now: UnixMs) -> Outcome<Ending> {
-        self.mailbox(name, now)?;
+        let (_, place) = self.mailbox_for(name, Rights::READ, now)?;
         out.extend_from_slice(b"* QUOTAROOT ");
         write::mailbox(out, name, self.enabled.utf8);
-        if self.reader.quota.is_unbounded() {
+        // How much another keeps is his affair.
+        if self.reader.quota.is_unbounded() || place.owner.is_some() {
             out.extend_from_slice(b"\r\n");
         } else {
             out.extend_from_slice(b" \"\"\r\n");

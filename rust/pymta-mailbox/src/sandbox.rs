@@ -48,6 +48,8 @@ impl Sandbox {
             account: "user@example.test".to_owned(),
             quota,
             append_octets_max: Some(1 << 26),
+            shares: true,
+            shares_with_anyone: true,
         };
         let path = MailboxPath::new(["user"]).unwrap();
         Session {

@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use pymta_imap::write::{self, Status, is_code};
 use pymta_imap::{AskedAppend, AskedMessage};
-use pymta_index::{Added, IndexError, Mailbox};
+use pymta_index::{Added, IndexError, Mailbox, Rights, Within};
 use pymta_maildir::Usage;
 use pymta_types::UnixMs;
 
 use crate::ending::Ending;
 use crate::messages::bits_of;
+use crate::others::is_anothers;
+use crate::picture::within;
 use crate::url::Url;
 use crate::view::{Outcome, View, is_trouble};
 
@@ -57,6 +59,8 @@ pub struct Upload {
     /// Of the message that was begun last.
     octets: u64,
     octets_max: u64,
+    /// Flags that the messages may have.
+    within: Within,
     /// REPLACE: UID in the selected mailbox.
     replaced_uid: Option<u32>,
 }
@@ -75,6 +79,7 @@ impl Upload {
             admitted_octets: 0,
             octets: 0,
             octets_max,
+            within: Within::ALL,
             replaced_uid: None,
         };
         match upload.prepare(view, octets) {
@@ -86,6 +91,12 @@ impl Upload {
             Err(error) => {
                 view.heed(&error);
                 upload.fail(&error);
+                if matches!(error, IndexError::NoMailbox)
+                    && view.reader.shares
+                    && is_anothers(&upload.asked.mailbox)
+                {
+                    upload.refusal = Some(Refusal::new("NONEXISTENT", "No such mailbox"));
+                }
             }
         }
         upload
@@ -93,12 +104,17 @@ impl Upload {
 
     /// Whether it may begin, before a literal is asked for.
     fn prepare(&mut self, view: &View, octets: Option<u64>) -> Outcome<Result<Arc<Mailbox>, Refusal>> {
-        let mailbox = view.mailbox(&self.asked.mailbox, self.now)?;
+        let (mailbox, place) = view.mailbox_for(&self.asked.mailbox, Rights::INSERT, self.now)?;
+        self.within = within(place.rights);
         if octets.is_some_and(|octets| octets > self.octets_max) {
             return Ok(Err(Refusal::TOO_BIG));
         }
         if let Some(replaces) = self.asked.replaces {
             let picture = view.selected.as_ref().filter(|picture| !picture.is_read_only);
+            // As if APPEND, STORE and EXPUNGE (RFC 8508 §3.3).
+            if picture.is_some_and(|picture| !picture.place.rights.has(Rights::DELETED | Rights::EXPUNGE)) {
+                return Err(IndexError::NoRight);
+            }
             let set = pymta_imap::command::SequenceSet::Ranges(vec![(replaces.number, replaces.number)]);
             let places = picture.and_then(|picture| picture.resolve(&set, replaces.by_uid).ok());
             let (Some(picture), Some(&[at])) = (picture, places.as_deref()) else {
@@ -127,7 +143,10 @@ impl Upload {
             self.refuse(Refusal::TOO_BIG);
         }
         self.ask_quota(asked.octets.unwrap_or(0));
-        let (flags, keywords) = bits_of(&asked.flags);
+        // Without those that he may not set (RFC 4314 §4).
+        let (flags, mut keywords) = bits_of(&asked.flags);
+        let flags = flags & self.within.flags;
+        keywords.retain(|_| self.within.keywords);
         let added = Added {
             flags,
             keywords,
@@ -237,7 +256,7 @@ impl Upload {
             }),
         };
         let outcome = match outcome {
-            Err(IndexError::NoMailbox) => crate::mailboxes::try_create(IndexError::NoMailbox),
+            Err(IndexError::NoMailbox) => view.try_create(&self.asked.mailbox, IndexError::NoMailbox),
             outcome => outcome,
         };
         (self.asked.tag, outcome)
@@ -247,6 +266,7 @@ impl Upload {
 fn refusal_of(error: &IndexError) -> Refusal {
     match error {
         IndexError::NoMailbox => Refusal::new("TRYCREATE", "No such mailbox; CREATE may help"),
+        IndexError::NoRight => Refusal::new("NOPERM", "You have no right to do that"),
         IndexError::OverQuota { .. } => Refusal::new("OVERQUOTA", "No room: over quota"),
         IndexError::TooMany(_) | IndexError::TooManyKeywords => Refusal::new("LIMIT", "Too many of these"),
         IndexError::Busy => Refusal::new("INUSE", "Another session works on it, try again later"),

@@ -10,9 +10,10 @@ use pymta_imap::{Asked, AskedAppend, Enabled};
 use pymta_index::{Account, IndexError};
 use pymta_types::UnixMs;
 
-use crate::accounts::Reader;
+use crate::accounts::{Accounts, Reader};
 use crate::ending::{Ending, Tells};
 use crate::fetching::{AskedFetch, Fetching};
+use crate::others::{OTHERS, Others};
 use crate::picture::{Picture, line};
 use crate::searching::Searching;
 use crate::upload::Upload;
@@ -25,6 +26,7 @@ pub(crate) const PIECE_OCTETS: usize = 64 * 1024;
 pub struct View {
     pub(crate) account: Arc<Account>,
     pub(crate) reader: Reader,
+    pub(crate) others: Others,
     pub(crate) enabled: Enabled,
     pub(crate) selected: Option<Picture>,
     running: Option<Running>,
@@ -71,10 +73,11 @@ impl From<Ending> for Step {
 pub(crate) type Outcome<T> = Result<T, IndexError>;
 
 impl View {
-    pub(crate) fn new(account: Arc<Account>, reader: Reader) -> Self {
+    pub(crate) fn new(account: Arc<Account>, reader: Reader, accounts: Accounts) -> Self {
         Self {
             account,
             reader,
+            others: Others::new(accounts),
             enabled: Enabled::default(),
             selected: None,
             running: None,
@@ -200,7 +203,12 @@ impl View {
     /// Takes news of the selected mailbox into the picture. Trouble is noted; a command that meets it
     /// says so.
     pub(crate) fn refresh(&mut self, out: &mut Vec<u8>, now: UnixMs) {
-        match self.selected.as_mut().map(|picture| picture.refresh(now)) {
+        let reader = &self.reader.account;
+        let refreshed = self.selected.as_mut().map(|picture| {
+            picture.look_at_rights(reader)?;
+            picture.refresh(now)
+        });
+        match refreshed {
             Some(Err(IndexError::NoMailbox)) => {
                 self.selected = None;
                 line(out, "* OK [CLOSED] The mailbox was deleted");
@@ -244,7 +252,12 @@ impl View {
             Command::List(list) => self.list(&list, out, now)?.into(),
             Command::Lsub { reference, pattern } => self.lsub(&reference, &pattern, out, now)?.into(),
             Command::Namespace => {
-                line(out, "* NAMESPACE ((\"\" \"/\")) NIL NIL");
+                let others = if self.reader.shares {
+                    format!("((\"{OTHERS}/\" \"/\"))")
+                } else {
+                    "NIL".to_owned()
+                };
+                line(out, &format!("* NAMESPACE ((\"\" \"/\")) {others} NIL"));
                 Ending::ok("Namespaces listed").into()
             }
             Command::Status { mailbox, items } => self.status(&mailbox, &items, out, now)?.into(),
@@ -298,9 +311,19 @@ impl View {
             } => self
                 .get_metadata(&mailbox, &entries, octets_max, depth, out, now)?
                 .into(),
-            Command::SetMetadata { mailbox, entries } => self.set_metadata(&mailbox, &entries)?.into(),
+            Command::SetMetadata { mailbox, entries } => self.set_metadata(&mailbox, &entries, now)?.into(),
             Command::MyRights(mailbox) => self.my_rights(&mailbox, out, now)?.into(),
             Command::GetAcl(mailbox) => self.get_acl(&mailbox, out, now)?.into(),
+            Command::SetAcl {
+                mailbox,
+                identifier,
+                rights,
+            } => self
+                .set_acl(&mailbox, &identifier, rights.as_deref(), now)?
+                .into(),
+            Command::ListRights { mailbox, identifier } => {
+                self.list_rights(&mailbox, &identifier, out, now)?.into()
+            }
             _ => Ending::cannot().into(),
         })
     }

@@ -29,6 +29,14 @@ pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyclass(frozen, name = "ImapCommand", module = "pymta._core")]
 pub(crate) struct PyImapCommand(pub(crate) Asked);
 
+#[pymethods]
+impl PyImapCommand {
+    #[getter]
+    fn about_others(&self) -> bool {
+        pymta_mailbox::is_about_others(&self.0.tagged.command)
+    }
+}
+
 /// A piece of a message; at most 64 KiB.
 #[pyclass(frozen, name = "ImapOctets", module = "pymta._core")]
 pub(crate) struct PyImapOctets(pub(crate) Vec<u8>);
@@ -83,6 +91,11 @@ impl PyImapAppendEvent {
     #[getter]
     fn mailbox(&self) -> &str {
         &self.asked.mailbox
+    }
+
+    #[getter]
+    fn about_others(&self) -> bool {
+        pymta_mailbox::is_anothers(&self.asked.mailbox)
     }
 
     #[getter]

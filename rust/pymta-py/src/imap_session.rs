@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pymta_imap::capability::Extensions;
+use pymta_imap::capability::{Extension, Extensions};
 use pymta_imap::limits::{LimitError, Limits};
 use pymta_imap::{Offer, Session, Settings, write};
 use pyo3::exceptions::PyValueError;
@@ -26,7 +26,7 @@ impl PyImapSettings {
     #[new]
     #[pyo3(signature = (
         *, starttls=false, auth_mechanisms=Vec::new(), login=false, auth_without_tls=false, extensions=None, compress=false,
-        append_octets_max=None, identity=Vec::new(), limits=None
+        acl=true, append_octets_max=None, identity=Vec::new(), limits=None
     ))]
     #[allow(clippy::too_many_arguments)] // keywords of one value, as in the stub
     fn new(
@@ -36,16 +36,22 @@ impl PyImapSettings {
         auth_without_tls: bool,
         extensions: Option<Vec<String>>,
         compress: bool,
+        acl: bool,
         append_octets_max: Option<u64>,
         identity: Vec<(String, String)>,
         limits: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        let mut extensions = extensions_of(extensions)?;
+        if !acl {
+            extensions.remove(Extension::Acl);
+            extensions.remove(Extension::ListMyRights);
+        }
         let offer = Offer {
             starttls,
             auth_mechanisms,
             login,
             auth_without_tls,
-            extensions: extensions_of(extensions)?,
+            extensions,
             compress,
             append_octets_max,
             identity,

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use pymta_mailbox::{Accounts, Host, MailboxPath, Quota, Reader, Upload, View};
+use pymta_mailbox::{Accounts, Host, MailboxPath, Owner, Quota, Reader, Upload, View};
 use pymta_types::UnixMs;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -34,7 +34,10 @@ impl PyImapAccounts {
         Self(Accounts::new(&folder, Host::new(hostname, process)))
     }
 
-    #[pyo3(signature = (mailbox, account, now_ms, *, quota_octets=None, quota_messages=None, append_octets_max=None))]
+    #[pyo3(signature = (
+        mailbox, account, now_ms, *, quota_octets=None, quota_messages=None, append_octets_max=None, shares=false,
+        shares_with_anyone=false
+    ))]
     #[allow(clippy::too_many_arguments)] // keywords of one value, as in the stub
     fn open(
         &self,
@@ -45,6 +48,8 @@ impl PyImapAccounts {
         quota_octets: Option<u64>,
         quota_messages: Option<u64>,
         append_octets_max: Option<u64>,
+        shares: bool,
+        shares_with_anyone: bool,
     ) -> PyResult<PyImapView> {
         let path = MailboxPath::new(mailbox.split('/')).or_py_err()?;
         let quota = Quota {
@@ -55,6 +60,8 @@ impl PyImapAccounts {
             account,
             quota,
             append_octets_max,
+            shares,
+            shares_with_anyone,
         };
         let view = py
             .detach(|| self.0.open(&path, reader, UnixMs(now_ms)))
@@ -130,6 +137,47 @@ impl PyImapView {
 
     fn take_trouble(&self, py: Python<'_>) -> Option<String> {
         py.detach(|| locked(&self.0).as_mut().and_then(View::take_trouble))
+    }
+
+    fn others(&self, py: Python<'_>, asked: &Bound<'_, PyAny>) -> PyResult<Vec<String>> {
+        let names = |call: &(dyn Fn(&View) -> Vec<String> + Sync)| {
+            py.detach(|| locked(&self.0).as_ref().map(call).unwrap_or_default())
+        };
+        if let Ok(event) = asked.cast::<PyImapAppendEvent>() {
+            let mailbox = &event.get().asked.mailbox;
+            return Ok(names(&|view| view.others_of_name(mailbox)));
+        }
+        let command = &asked.cast::<PyImapCommand>()?.get().0.tagged.command;
+        Ok(names(&|view| view.others_of(command)))
+    }
+
+    #[pyo3(signature = (name, account, mailbox="", *, quota_octets=None, quota_messages=None))]
+    fn introduce(
+        &self,
+        py: Python<'_>,
+        name: String,
+        account: Option<String>,
+        mailbox: &str,
+        quota_octets: Option<u64>,
+        quota_messages: Option<u64>,
+    ) -> PyResult<()> {
+        let owner = match account {
+            None => None,
+            Some(account) => Some(Owner {
+                account,
+                path: MailboxPath::new(mailbox.split('/')).or_py_err()?,
+                quota: Quota {
+                    octets: quota_octets,
+                    messages: quota_messages,
+                },
+            }),
+        };
+        py.detach(|| {
+            if let Some(view) = locked(&self.0).as_mut() {
+                view.introduce(name, owner);
+            }
+        });
+        Ok(())
     }
 
     fn append(&self, py: Python<'_>, event: &Bound<'_, PyImapAppendEvent>, now_ms: u64) -> PyImapUpload {

@@ -55,6 +55,7 @@ class ImapDoor(ReadingDoor):
                 login="PLAIN" in mechanisms,
                 auth_without_tls=in_the_clear,
                 compress=self.imap.compress,
+                acl=self.imap.shared_mailboxes,
                 append_octets_max=self.limits.message_octets_max,
                 identity=[("name", "pymta")],
                 limits={

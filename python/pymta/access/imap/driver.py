@@ -34,6 +34,7 @@ from pymta._core import (
 )
 from pymta.access.connection import Connection, TimeUp
 from pymta.access.imap.idle import Watch
+from pymta.access.imap.others import introduce
 from pymta.access.login import Refused, Replies
 from pymta.directory import Account
 
@@ -161,7 +162,9 @@ class ImapDriver(Connection[ImapSession]):
             self._refuse("too many sessions of this account", "LIMIT", cause="session limit")
             return
         try:
-            view = await door.mailboxes.open(name, account, append_octets_max=door.limits.message_octets_max)
+            view = await door.mailboxes.open(
+                name, account, append_octets_max=door.limits.message_octets_max, settings=door.imap
+            )
         except (OSError, ValueError) as error:
             door.log.trouble("mailboxes", error, sid=self._view.id)
             self._forget_account()
@@ -185,6 +188,7 @@ class ImapDriver(Connection[ImapSession]):
         mailboxes = door.mailboxes
         if self._look is not None:
             await self._look
+        await self._introduce(command)
         # Who pipelines and does not read gets no further.
         await self._writable.wait()
         self._say(await mailboxes.call(self._account, view.run, command, mailboxes.now_ms()))
@@ -196,6 +200,11 @@ class ImapDriver(Connection[ImapSession]):
         door.metrics.imap_command_s.observe(perf_counter() - began_s)
         self._session.done(selected=view.selected)
         self._look_after(view)
+
+    async def _introduce(self, asked: ImapCommand | ImapAppendEvent) -> None:
+        door = self._door
+        directory = door.logins.directory
+        await introduce(asked, self._opened, self._account, mailboxes=door.mailboxes, directory=directory)
 
     def _log_trouble(self, cause: str | None) -> None:
         """The client was told NO; the operator is told why."""
@@ -236,6 +245,7 @@ class ImapDriver(Connection[ImapSession]):
         self._door.metrics.imap_commands.add("APPEND" if event.replaces is None else "REPLACE")
         if self._look is not None:
             await self._look
+        await self._introduce(event)
         upload = await mailboxes.call(self._account, self._opened.append, event, mailboxes.now_ms())
         self._message = None
         if not self._is_refused(upload):

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 from pymta._core import ImapAccounts, ImapView
 from pymta.access.imap.idle import Wakes
+from pymta.config.settings.imap import ImapDoorSettings
 from pymta.directory import Account
 from pymta.runtime.board import Board
 
@@ -73,7 +74,9 @@ class Mailboxes:
         if self._board is not None:
             self._board.add_apart(f"imap {account}", -1)
 
-    async def open(self, name: str, account: Account, *, append_octets_max: int | None) -> ImapView:
+    async def open(
+        self, name: str, account: Account, *, append_octets_max: int | None, settings: ImapDoorSettings
+    ) -> ImapView:
         """
         A view for a session of that account, which may append what is not larger.
 
@@ -89,6 +92,8 @@ class Mailboxes:
                 quota_octets=account.quota_octets,
                 quota_messages=account.quota_messages,
                 append_octets_max=append_octets_max,
+                shares=settings.shared_mailboxes,
+                shares_with_anyone=settings.share_with_anyone,
             ),
         )
 

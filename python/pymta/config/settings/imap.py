@@ -39,6 +39,25 @@ class ImapDoorSettings(Section, frozen=True, kw_only=True):
             precedent="Dovecot imap_zlib and mox: off",
         ),
     ] = False
+    shared_mailboxes: Annotated[
+        bool,
+        Option(
+            "Whether accounts may share mailboxes with each other (ACL), and see below `Other Users/` what others share with "
+            "them. Where it is off, rights that were given stay written down and are not heeded.",
+            reader="access.imap.door",
+            rfc="4314",
+        ),
+    ] = True
+    share_with_anyone: Annotated[
+        bool,
+        Option(
+            "Whether an account may share mailboxes with every other account of the server (the identifier `anyone`), in whose "
+            "lists they then are, wanted or not.",
+            reader="access.imap.mailboxes",
+            rfc="4314 §2",
+            precedent="Dovecot acl_anyone: off",
+        ),
+    ] = False
     still_here_s: Annotated[
         Annotated[int, Meta(ge=1, le=29 * MINUTE)],
         Option(

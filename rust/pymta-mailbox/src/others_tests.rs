@@ -1,0 +1,214 @@
+//! Mailboxes of others as a whole: found, renamed, taken away, annotated, counted.
+
+use pymta_imap::Enabled;
+use pymta_imap::command::{Command, Flags, List, MetadataDepth, StatusItem};
+
+use crate::others::Owner;
+use crate::rights_tests::{
+    BOB, FORBIDDEN, NOTHING, OWNER, TEAM, append, bob_of, create, inside, is_ok, list, list_rights, rename,
+    set_acl, status, with,
+};
+use crate::sandbox::{Sandbox, add_flags, all, copy, seen, select};
+use crate::{MailboxPath, Quota};
+
+#[test]
+fn a_subscription_needs_no_right_and_gives_none() {
+    let (_sandbox, mut owner, mut bob) = with("lr");
+    assert!(is_ok(&bob.say(Command::Subscribe(TEAM.to_owned()))));
+    let lsub = || Command::Lsub {
+        reference: String::new(),
+        pattern: "*".to_owned(),
+    };
+    assert!(bob.say(lsub()).contains(TEAM));
+    owner.say(set_acl("Team", BOB, ""));
+    let asked = List {
+        patterns: vec!["*".to_owned()],
+        select_subscribed: true,
+        extended: true,
+        ..List::default()
+    };
+    let said = bob.say(Command::List(asked));
+    assert!(
+        said.contains("(\\NonExistent \\HasNoChildren \\Subscribed) \"/\" \"Other Users"),
+        "{said}"
+    );
+    assert_eq!(NOTHING, bob.say(select(TEAM)));
+}
+
+#[test]
+fn list_finds_what_has_l_and_nothing_else() {
+    let (_sandbox, mut owner, mut bob) = with("rswipkxtea");
+    assert_eq!("a OK Listed\r\n", bob.say(list("Other*")));
+    owner.say(set_acl("Team", BOB, "l"));
+    let said = bob.say(list("*"));
+    assert!(said.contains("* LIST (\\HasNoChildren) \"/\" \"Other Users/user@example.test/Team\"\r\n"));
+    assert!(
+        said.contains("* LIST (\\Noselect \\HasChildren) \"/\" \"Other Users\"\r\n"),
+        "{said}"
+    );
+    assert!(!said.contains("INBOX/") && !said.contains("test/INBOX"));
+    let said = bob.say(list("Other Users/%/%"));
+    assert!(said.contains(TEAM));
+    let asked = List {
+        patterns: vec!["*".to_owned()],
+        return_my_rights: true,
+        return_status: Some(vec![StatusItem::Messages]),
+        extended: true,
+        ..List::default()
+    };
+    let said = bob.say(Command::List(asked.clone()));
+    assert!(
+        said.contains("* MYRIGHTS \"Other Users/user@example.test/Team\" l\r\n"),
+        "{said}"
+    );
+    assert!(!said.contains("* STATUS \"Other Users"), "{said}");
+    owner.say(set_acl("Team", BOB, "lr"));
+    assert!(bob.say(Command::List(asked)).contains("* STATUS \"Other Users"));
+}
+
+#[test]
+fn rename_needs_x_there_and_k_here_and_stays_in_the_account() {
+    let above = "Other Users/user@example.test";
+    let (_sandbox, mut owner, mut bob) = with("lrk");
+    owner.say(create("Team/Old"));
+    owner.say(set_acl("Team/Old", BOB, "lr"));
+    let (old, new) = (format!("{TEAM}/Old"), format!("{TEAM}/New"));
+    assert_eq!(FORBIDDEN, bob.say(rename(&old, &new)));
+    owner.say(set_acl("Team/Old", BOB, "lrx"));
+    assert_eq!("a OK Renamed\r\n", bob.say(rename(&old, &new)));
+    assert!(is_ok(&bob.say(status(&new))));
+    assert!(bob.say(rename(&new, "Mine")).starts_with("a NO [CANNOT]"));
+    assert_eq!(FORBIDDEN, bob.say(rename(&new, &format!("{above}/New"))));
+    // What is below goes along, and has to be his to take.
+    owner.say(create("Team/New/Secret"));
+    owner.say(set_acl("Team/New/Secret", BOB, ""));
+    assert_eq!(FORBIDDEN, bob.say(rename(&new, &old)));
+    // Nothing is made at the top of another's account, nor where there is none.
+    for name in [
+        format!("{above}/Top"),
+        "Other Users/nobody@example.test/Top".to_owned(),
+    ] {
+        assert_eq!(FORBIDDEN, bob.say(create(&name)));
+    }
+    assert!(bob.say(create("Other Users")).starts_with("a NO [CANNOT]"));
+}
+
+#[test]
+fn rights_that_are_taken_away_end_at_once() {
+    let (_sandbox, mut owner, mut bob) = inside("lrs");
+    owner.say(set_acl("Team", BOB, "-s"));
+    assert_eq!(FORBIDDEN, bob.say(add_flags(all(), seen())));
+    owner.say(Command::SetAcl {
+        mailbox: "Team".to_owned(),
+        identifier: BOB.to_owned(),
+        rights: None,
+    });
+    assert!(bob.say(Command::Noop).starts_with("* OK [CLOSED]"));
+    assert!(!bob.view.is_selected());
+    assert_eq!(NOTHING, bob.say(select(TEAM)));
+}
+
+#[test]
+fn getacl_and_listrights_say_it_as_the_rfc_does() {
+    let (_sandbox, mut owner, _bob) = with("lrs");
+    owner.say(set_acl("Team", "-eve@example.test", "+lr"));
+    owner.say(set_acl("Team", "anyone", "l"));
+    let acl = "* ACL \"Team\" user@example.test lrswipkxteacd bob@example.test lrs -eve@example.test lr anyone l\r\n";
+    let said = owner.say(Command::GetAcl("Team".to_owned()));
+    assert_eq!(format!("{acl}a OK Rights said\r\n"), said);
+    let said = owner.say(list_rights("Team", OWNER));
+    assert!(
+        said.starts_with("* LISTRIGHTS \"Team\" user@example.test la r s w i p k x t e c d\r\n"),
+        "{said}"
+    );
+    let said = owner.say(list_rights("Team", BOB));
+    assert!(
+        said.starts_with("* LISTRIGHTS \"Team\" bob@example.test \"\" l r s w i p k x t e a c d\r\n"),
+        "{said}"
+    );
+    owner.say(set_acl("Team", OWNER, "r"));
+    let said = owner.say(Command::MyRights("Team".to_owned()));
+    assert!(said.starts_with("* MYRIGHTS \"Team\" lra\r\n"), "{said}");
+    assert_eq!(FORBIDDEN, owner.say(Command::Delete("Team".to_owned())));
+    assert!(
+        owner
+            .say(set_acl("Team", "bob", "lr"))
+            .starts_with("a NO [CANNOT]")
+    );
+    assert!(owner.say(set_acl("Team", BOB, "lz")).starts_with("a BAD"));
+    assert!(
+        owner
+            .say(set_acl("Gone", BOB, "lr"))
+            .starts_with("a NO [NONEXISTENT]")
+    );
+}
+
+#[test]
+fn only_who_may_shares_with_everybody() {
+    let (_sandbox, mut owner, mut bob) = with("lra");
+    assert!(bob.say(set_acl(TEAM, "anyone", "l")).starts_with("a NO [NOPERM]"));
+    assert!(is_ok(&bob.say(set_acl(TEAM, "-anyone", "w"))));
+    assert!(is_ok(&owner.say(set_acl("Team", "anyone", "l"))));
+    assert!(is_ok(&bob.say(set_acl(TEAM, "anyone", "-l"))));
+}
+
+#[test]
+fn private_annotations_are_the_owners_and_his_quota_too() {
+    let (_sandbox, mut owner, mut bob) = with("lrw");
+    let metadata = |mailbox: &str, entry: &str| Command::SetMetadata {
+        mailbox: mailbox.to_owned(),
+        entries: vec![(entry.to_owned(), Some(b"text".to_vec()))],
+    };
+    owner.say(metadata("Team", "/private/comment"));
+    assert!(is_ok(&bob.say(metadata(TEAM, "/shared/comment"))));
+    assert!(bob.say(metadata(TEAM, "/private/comment")).starts_with("a NO"));
+    let get = |mailbox: &str| Command::GetMetadata {
+        mailbox: mailbox.to_owned(),
+        entries: vec!["/private/comment".to_owned(), "/shared/comment".to_owned()],
+        octets_max: None,
+        depth: MetadataDepth::Zero,
+    };
+    let said = bob.say(get(TEAM));
+    assert!(
+        said.contains("/private/comment NIL") && said.contains("/shared/comment \"text\""),
+        "{said}"
+    );
+    assert!(!owner.say(get("Team")).contains("NIL"));
+}
+
+#[test]
+fn an_owner_who_is_not_known_any_more_shares_nothing() {
+    let (_sandbox, _owner, mut bob) = with("lr");
+    assert_eq!(vec![OWNER.to_owned()], bob.view.others_of(&list("*")));
+    assert_eq!(vec![OWNER.to_owned()], bob.view.others_of(&select(TEAM)));
+    let made_up = select("Other Users/eve@example.test/INBOX");
+    assert_eq!(Vec::<String>::new(), bob.view.others_of(&made_up));
+    bob.view.introduce(OWNER.to_owned(), None);
+    assert_eq!(NOTHING, bob.say(select(TEAM)));
+    assert_eq!("a OK Listed\r\n", bob.say(list("Other*")));
+}
+
+#[test]
+fn what_others_put_there_counts_for_the_owner() {
+    let sandbox = Sandbox::new();
+    let quota = Quota {
+        octets: None,
+        messages: Some(1),
+    };
+    let mut owner = sandbox.session_with(Enabled::default(), quota);
+    owner.say(create("Team"));
+    owner.say(set_acl("Team", BOB, "lrswi"));
+    let mut bob = bob_of(&sandbox.accounts);
+    let known = Owner {
+        account: OWNER.to_owned(),
+        path: MailboxPath::new(["user"]).unwrap(),
+        quota,
+    };
+    bob.view.introduce(OWNER.to_owned(), Some(known));
+    append(&mut bob, "INBOX", Flags::default());
+    append(&mut bob, "INBOX", Flags::default());
+    bob.say(select("INBOX"));
+    assert!(bob.say(copy(all(), TEAM, false)).starts_with("a NO [OVERQUOTA]"));
+    assert!(is_ok(&append(&mut bob, TEAM, Flags::default())));
+    assert!(append(&mut bob, TEAM, Flags::default()).starts_with("a NO [OVERQUOTA]"));
+}

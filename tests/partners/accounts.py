@@ -38,6 +38,11 @@ class Accounts:
         with self._editing() as editor:
             editor.set_account(address, **options)
 
+    def remove(self, address: str) -> None:
+        """An account; its mail stays."""
+        with self._editing() as editor:
+            editor.remove_account(address)
+
     def alias(self, address: str, *targets: str) -> None:
         """An alias, a group, or a forward."""
         with self._editing() as editor:

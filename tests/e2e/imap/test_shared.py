@@ -5,7 +5,12 @@ Mailboxes that accounts share with each other (RFC 4314), by imaplib: two accoun
 import imaplib
 from collections.abc import Callable
 
-from tests.e2e.imap.conftest import ALICE, BOB, Reading, message, ok
+import pytest
+
+from pymta.auth.schemes import stored_forms
+from tests.e2e.imap.conftest import ALICE, BOB, CHEAP, PASSWORD, Reading, message, ok
+from tests.e2e.imap.test_idle import Line
+from tests.partners.waiting import wait_until
 
 Start = Callable[..., Reading]
 
@@ -87,3 +92,151 @@ def test_names_that_lead_nowhere_are_all_answered_alike(start_reading: Start) ->
             }
         assert {"[NONEXISTENT] No such mailbox"} == said
         assert "Nothing" not in " ".join(names(bob))
+
+
+def test_who_idles_in_a_shared_mailbox_is_told_what_its_owner_puts_there(start_reading: Start) -> None:
+    reading = start_reading()
+    with reading.client() as alice:
+        share(alice, "lr")
+        client = Line(reading)
+        client.say(f'a LOGIN {BOB} "{PASSWORD}"', f"b SELECT {TEAM}")
+        assert "READ-ONLY" in client.until("b ")[-1]
+        client.say("c IDLE")
+        client.until("+")
+        ok(alice.append("Team", "", None, message(1)))
+        client.until("* 1 EXISTS")
+        reading.put("1700000000.x", message(2), mailbox="Team")
+        client.until("* 2 EXISTS")
+        ok(alice.select("Team"))
+        ok(alice.store("1", "+FLAGS", r"(\Seen)"))
+        assert r"\Seen" in client.until("* 1 FETCH")[-1]
+        client.say("DONE")
+        client.until("c ")
+        # What is taken away is closed, whatever he does next.
+        ok(alice.deleteacl("Team", BOB))
+        client.say("d NOOP")
+        assert client.until("d ")[0].startswith("* OK [CLOSED]")
+        client.close()
+
+
+def test_messages_go_from_one_account_to_another_and_back(start_reading: Start) -> None:
+    reading = start_reading()
+    with reading.client() as alice, reading.client(BOB) as bob:
+        share(alice, "lrswite")
+        for number in range(1, 6):
+            ok(bob.append("INBOX", r"(\Seen work)", None, message(number)))
+        ok(bob.select("INBOX"))
+        assert b"COPYUID" in bob.copy("1:2", TEAM)[1][0]
+        assert "OK" == bob._simple_command("MOVE", "3:5", TEAM)[0]
+        assert [b"5"] == ok(alice.select("Team"))
+        assert b"work" in ok(alice.fetch("5", "(FLAGS)"))[0]
+        assert b"body 5" in ok(alice.fetch("5", "(BODY.PEEK[TEXT])"))[0][1]
+        assert [b"2"] == ok(bob.select("INBOX"))
+        ok(bob.select(TEAM))
+        assert "OK" == bob._simple_command("MOVE", "1:*", "INBOX")[0]
+        assert [b"7"] == ok(bob.select("INBOX"))
+        assert b"(MESSAGES 0)" in ok(alice.status("Team", "(MESSAGES)"))[0]
+
+
+def test_what_others_put_there_counts_for_the_owners_quota(start_reading: Start) -> None:
+    reading = start_reading()
+    reading.accounts.change(ALICE, quota_messages=2)
+    with reading.client() as alice, reading.client(BOB) as bob:
+        share(alice, "lri")
+        ok(bob.append(TEAM, "", None, message(1)))
+        ok(bob.append(TEAM, "", None, message(2)))
+        assert "OVERQUOTA" in refused(bob.append(TEAM, "", None, message(3)))
+        ok(bob.append("INBOX", "", None, message(3)))
+        ok(bob.select("INBOX"))
+        assert "OVERQUOTA" in refused(bob.copy("1", TEAM))
+        assert b"MESSAGE 2 2" in ok(alice.getquota('""'))[0]
+        roots, quotas = ok(bob.getquotaroot(TEAM))
+        assert [None] == quotas
+        assert roots[0].endswith(b'Team"')
+
+
+def test_an_account_that_is_removed_shares_nothing_any_more(start_reading: Start) -> None:
+    reading = start_reading()
+    with reading.client() as alice, reading.client(BOB) as bob:
+        share(alice, "lr")
+        ok(bob.select(TEAM, readonly=True))
+        ok(bob.unselect())
+        reading.accounts.remove(ALICE)
+        wait_until(
+            lambda: "NO" == bob.select(TEAM, readonly=True)[0] or None, "the directory to have forgotten her"
+        )
+        assert [] == names(bob, '"Other*"')
+
+
+def test_a_mailbox_that_is_renamed_or_removed_takes_its_rights_along(start_reading: Start) -> None:
+    reading = start_reading()
+    with reading.client() as alice, reading.client(BOB) as bob:
+        share(alice, "lr")
+        ok(alice.rename("Team", "Club"))
+        assert [f"Other Users/{ALICE}/Club"] == names(bob, '"Other*"')
+        ok(alice.create("Club/Plans"))
+        assert 2 == len(names(bob, '"Other*"'))
+        ok(alice.delete("Club/Plans"))
+        ok(alice.delete("Club"))
+        assert [] == names(bob, '"Other*"')
+        ok(alice.create("Club"))
+        assert "NONEXISTENT" in refused(bob.select(f'"Other Users/{ALICE}/Club"'))
+
+
+def test_the_list_of_shares_and_the_index_may_be_lost(start_reading: Start) -> None:
+    """The file in the folder says who may what."""
+    reading = start_reading()
+    with reading.client() as alice:
+        share(alice, "lr")
+    folder = reading.accounts.mailbox(ALICE, "Team")
+    assert f"user={BOB} lr\n" == (folder / "dovecot-acl").read_text()
+    for path in (*folder.parent.glob("pymta.index*"), reading.accounts.mailboxes / ".pymta.shares"):
+        path.unlink()
+    with reading.client(BOB) as bob:
+        assert [] == names(bob, '"Other*"')
+        with reading.client():
+            assert [f"Other Users/{ALICE}/Team"] == names(bob, '"Other*"')
+        ok(bob.select(TEAM, readonly=True))
+
+
+def test_identifiers_that_are_no_accounts_do_no_harm(start_reading: Start) -> None:
+    reading = start_reading()
+    with reading.client() as alice, reading.client(BOB) as bob:
+        ok(alice.create("Team"))
+        for identifier in ("owner", "authenticated", "group=x", "bob", "-", '""', "anyone", '"*"', '"%"'):
+            assert "NO" == alice.setacl("Team", identifier, "lrswipkxtea")[0], identifier
+        for identifier in (
+            '"../../x@example.test"',
+            '"a b\\"c@example.test"',
+            "user=bob@example.test",
+            '"%s@x"',
+        ):
+            ok(alice.setacl("Team", identifier, "lr"))
+        assert "NO" == bob.select(TEAM)[0]
+        ok(alice.setacl("Team", BOB.upper(), "lr"))
+        ok(bob.select(TEAM, readonly=True))
+        ok(alice.setacl("Team", f"-{BOB}", "r"))
+        assert "NOPERM" in refused(bob.select(TEAM))
+        listed = ok(alice.getacl("Team"))[0].decode()
+        assert f"{BOB} lr" in listed
+        assert f"-{BOB} r" in listed
+
+
+def test_sharing_can_be_turned_off_and_sharing_with_everybody_on(start_reading: Start) -> None:
+    reading = start_reading(imap={"shared_mailboxes": False})
+    with reading.client() as alice:
+        assert b" ACL" not in ok(alice.capability())[0]
+        assert [b'(("" "/")) NIL NIL'] == ok(alice.namespace())
+        with pytest.raises(imaplib.IMAP4.error):
+            alice.setacl("INBOX", BOB, "lr")
+        ok(alice.create('"Other Users/x"'))
+    reading.server.stop()
+
+
+def test_what_is_shared_with_everybody_is_in_everybodys_list(start_reading: Start) -> None:
+    reading = start_reading(imap={"share_with_anyone": True})
+    reading.accounts.add(EVE, stored_passwords=stored_forms(PASSWORD, CHEAP, scram=True))
+    with reading.client() as alice, reading.client(EVE) as eve:
+        share(alice, "l", identifier="anyone")
+        assert [f"Other Users/{ALICE}/Team"] == names(eve, '"Other*"')
+        assert "NOPERM" in refused(eve.select(TEAM))

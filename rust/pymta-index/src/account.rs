@@ -18,6 +18,7 @@ use pymta_types::UnixMs;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use rustix::fs::{AtFlags, Mode, OFlags};
 
+use crate::text_file::TextFile;
 use crate::{IndexError, schema};
 
 /// The index.
@@ -25,7 +26,7 @@ pub(crate) const INDEX_NAME: &str = "pymta.index";
 /// Where a damaged one is found.
 const DAMAGED_NAME: &str = "pymta.index.damaged";
 /// What SQLite has beside it. They go first: a log beside another database than its own would be replayed into it.
-const BESIDE: [&str; 2] = ["-wal", "-shm"];
+pub(crate) const BESIDE: [&str; 2] = ["-wal", "-shm"];
 /// For so long we wait for other processes. A first look at a large mailbox gives way between its batches.
 const BUSY_MS: u64 = 20_000;
 /// Of the index in memory, for each account that is open; the system keeps its own.
@@ -56,6 +57,8 @@ pub struct Account {
     path: PathBuf,
     index: Mutex<Connection>,
     inode: u64,
+    /// None until it is needed.
+    pub(crate) texts: Mutex<Option<TextFile>>,
     is_damaged: AtomicBool,
     keeps_damaged: bool,
     trouble: Option<String>,
@@ -132,6 +135,7 @@ impl Account {
             path,
             index: Mutex::new(index),
             inode,
+            texts: Mutex::default(),
             is_damaged: AtomicBool::new(false),
             keeps_damaged,
             trouble,
@@ -216,7 +220,7 @@ impl Account {
 
     fn lock(&self) -> Result<MutexGuard<'_, Connection>, IndexError> {
         let is_same = !self.is_damaged.load(Ordering::Acquire)
-            && inode(&self.disk).is_ok_and(|found| found == Some(self.inode));
+            && inode(&self.disk, INDEX_NAME).is_ok_and(|found| found == Some(self.inode));
         if !is_same {
             return Err(IndexError::Replaced);
         }
@@ -227,7 +231,9 @@ impl Account {
     fn watched<T>(&self, outcome: Result<T, IndexError>) -> Result<T, IndexError> {
         if matches!(outcome, Err(IndexError::Damaged(_))) {
             self.is_damaged.store(true, Ordering::Release);
-            if !self.keeps_damaged && inode(&self.disk).is_ok_and(|found| found == Some(self.inode)) {
+            if !self.keeps_damaged
+                && inode(&self.disk, INDEX_NAME).is_ok_and(|found| found == Some(self.inode))
+            {
                 set_aside(&self.disk).map_err(IndexError::io("set the damaged index aside"))?;
             }
         }
@@ -310,13 +316,13 @@ fn connect(disk: &Disk, path: &Path) -> Result<(Connection, u64), IndexError> {
     connection.pragma_update(None, "cell_size_check", true)?;
     schema::migrate(&mut connection)?;
     connection.query_row("SELECT count(*) FROM mailbox", [], |_| Ok(()))?;
-    let found = inode(disk).map_err(IndexError::io("look at the index"))?;
+    let found = inode(disk, INDEX_NAME).map_err(IndexError::io("look at the index"))?;
     found.map(|inode| (connection, inode)).ok_or(IndexError::Replaced)
 }
 
-/// Which file the index is; None where it is missing.
-fn inode(disk: &Disk) -> io::Result<Option<u64>> {
-    match rustix::fs::statat(disk.root(), INDEX_NAME, AtFlags::SYMLINK_NOFOLLOW) {
+/// Which file has that name in the account's folder; None where it is missing.
+pub(crate) fn inode(disk: &Disk, name: &str) -> io::Result<Option<u64>> {
+    match rustix::fs::statat(disk.root(), name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(stat.st_ino)),
         Err(rustix::io::Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),

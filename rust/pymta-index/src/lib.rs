@@ -24,6 +24,7 @@ mod copy_tests;
 mod email_id;
 mod error;
 mod folders;
+mod full_text;
 mod import;
 #[cfg(test)]
 mod import_tests;
@@ -48,6 +49,7 @@ mod speed_tests;
 mod store;
 #[cfg(test)]
 mod store_tests;
+mod text_file;
 mod types;
 mod uidlist;
 mod vanish;
@@ -60,6 +62,7 @@ pub use check::{MailboxReport, Report};
 pub use copy::CopyMode;
 pub use error::IndexError;
 pub use folders::INBOX;
+pub use full_text::{TextFilter, TextStep};
 pub use import::{MakeRecords, Progress};
 pub use mailbox::Mailbox;
 pub use rights::Rights;

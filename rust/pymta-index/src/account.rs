@@ -47,6 +47,8 @@ pub struct Options {
     pub host: Host,
     /// What the account may keep.
     pub quota: Quota,
+    /// Whether texts are kept for searches, and used.
+    pub full_text: bool,
 }
 
 /// See the module. One a process and account is enough; all methods may be called at the same time.

@@ -122,7 +122,7 @@ impl Mailbox {
                 queries.push((text, query));
             }
         }
-        if queries.is_empty() {
+        if queries.is_empty() || !self.account.options.full_text {
             return Ok(None);
         }
         let state = self.look(|index| self.state(index))?;
@@ -193,20 +193,20 @@ impl Mailbox {
     }
 
     /// Adds texts of messages; None for one that is to be read by every search. They are all that there are from `after`
-    /// on; nothing happens where somebody else was quicker.
+    /// on; false where somebody else was quicker, or they cannot be added now.
     ///
     /// # Errors
     /// `Sqlite`, `Io`.
-    pub fn put_texts(&self, after: u32, texts: &[(u32, Option<String>)]) -> Result<(), IndexError> {
+    pub fn put_texts(&self, after: u32, texts: &[(u32, Option<String>)]) -> Result<bool, IndexError> {
         let Some(&(last, _)) = texts.last() else {
-            return Ok(());
+            return Ok(false);
         };
         let state = self.look(|index| self.state(index))?;
-        self.account.in_texts(true, |file| {
+        let is_done = self.account.in_texts(true, |file| {
             let transaction = change(file)?;
             let row = Row::of(&transaction, self.key)?;
             if !row.is_some_and(|row| row.read_to == after && row.is_of(self, &state)) {
-                return Ok(());
+                return Ok(false);
             }
             let mut insert =
                 transaction.prepare_cached("INSERT INTO message (rowid, text) VALUES (?1 << 32 | ?2, ?3)")?;
@@ -217,9 +217,10 @@ impl Mailbox {
             }
             drop(insert);
             transaction.execute("UPDATE mailbox SET read_to = ?2 WHERE key = ?1", (self.key, last))?;
-            transaction.commit()
+            transaction.commit()?;
+            Ok(true)
         })?;
-        Ok(())
+        Ok(is_done.unwrap_or(false))
     }
 
     /// Texts of other messages than these, where there are any, go first.

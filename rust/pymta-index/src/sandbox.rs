@@ -38,7 +38,15 @@ impl Sandbox {
 
     pub(crate) fn open_with(&self, quota: Quota) -> Result<Arc<Account>, IndexError> {
         let host = Host::new("mail.example.test", 7);
-        Account::open(&self.folder, Options { host, quota }, now())
+        Account::open(
+            &self.folder,
+            Options {
+                host,
+                quota,
+                full_text: true,
+            },
+            now(),
+        )
     }
 
     pub(crate) fn inbox(&self) -> Arc<Mailbox> {

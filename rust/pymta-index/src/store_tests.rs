@@ -343,6 +343,7 @@ fn who_only_checks_leaves_a_damaged_index_where_it_is() {
     let options = Options {
         host: pymta_maildir::Host::new("h", 1),
         quota: pymta_maildir::Quota::default(),
+        full_text: true,
     };
     let root = sandbox.folder.parent().unwrap();
     let name = sandbox.folder.file_name().unwrap().to_str().unwrap();

@@ -8,6 +8,7 @@ use pymta_index::{Account, IndexError, Options, Shares};
 use pymta_maildir::{Host, MailboxPath, Quota};
 use pymta_types::UnixMs;
 
+use crate::backlog::Backlog;
 use crate::view::View;
 
 /// Who reads, and what he may keep.
@@ -37,18 +38,14 @@ struct Inner {
     root: PathBuf,
     host: Host,
     shares: Shares,
+    backlog: Option<Backlog>,
     open: Mutex<HashMap<MailboxPath, Place>>,
 }
 
 impl Accounts {
     /// Accounts below that folder. Nothing is opened yet.
     pub fn new(root: &Path, host: Host) -> Self {
-        Self(Arc::new(Inner {
-            root: root.to_owned(),
-            host,
-            shares: Shares::below(root),
-            open: Mutex::default(),
-        }))
+        Self::made(root, host, None)
     }
 
     /// The folder of all mailboxes.
@@ -59,6 +56,39 @@ impl Accounts {
     /// Who gives something to whom.
     pub(crate) fn shares(&self) -> &Shares {
         &self.0.shares
+    }
+
+    /// Likewise, with texts kept for searches: `read_texts` is to be called while there is something to read.
+    pub fn with_full_text(root: &Path, host: Host) -> Self {
+        Self::made(root, host, Some(Backlog::default()))
+    }
+
+    fn made(root: &Path, host: Host, backlog: Option<Backlog>) -> Self {
+        Self(Arc::new(Inner {
+            root: root.to_owned(),
+            host,
+            shares: Shares::below(root),
+            backlog,
+            open: Mutex::default(),
+        }))
+    }
+
+    /// What is to be read ahead; None where texts are not kept.
+    pub(crate) fn backlog(&self) -> Option<&Backlog> {
+        self.0.backlog.as_ref()
+    }
+
+    /// Whether there may be texts that are not kept yet.
+    pub fn has_texts_to_read(&self) -> bool {
+        self.backlog().is_some_and(|backlog| !backlog.is_empty())
+    }
+
+    /// Reads some of them.
+    ///
+    /// # Errors
+    /// As of any change; the mailbox waits until somebody looks at it again.
+    pub fn read_texts(&self, now: UnixMs) -> Result<(), IndexError> {
+        self.backlog().map_or(Ok(()), |backlog| backlog.read_bit(now))
     }
 
     /// A view on the Maildir at that place, which is made where it is missing.
@@ -95,6 +125,7 @@ impl Accounts {
                 let options = Options {
                     host: self.0.host.clone(),
                     quota,
+                    full_text: self.0.backlog.is_some(),
                 };
                 let account = Account::open_below(&self.0.root, path, options, now)?;
                 *place = Arc::downgrade(&account);

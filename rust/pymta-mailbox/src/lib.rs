@@ -4,6 +4,7 @@
 //! responses, in pieces, so that neither a large mailbox nor a large message is ever held as a whole.
 
 mod accounts;
+mod backlog;
 mod carry;
 mod casemap;
 #[cfg(test)]

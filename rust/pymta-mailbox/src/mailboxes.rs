@@ -74,6 +74,7 @@ impl View {
             self.resynchronize(&picture, known, out)?;
         }
         self.selected = Some(picture);
+        self.texts_may_be_new();
         Ok(if is_read_only {
             Ending::ok_with("READ-ONLY".to_owned(), "Selected for reading")
         } else {

@@ -22,13 +22,22 @@ pub(crate) fn now() -> UnixMs {
 
 impl Sandbox {
     pub(crate) fn new() -> Self {
+        Self::with(Accounts::new)
+    }
+
+    /// One whose texts are kept.
+    pub(crate) fn with_full_text() -> Self {
+        Self::with(Accounts::with_full_text)
+    }
+
+    fn with(accounts: fn(&Path, Host) -> Accounts) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let root = std::env::temp_dir().join(format!("pymta-mailbox-{}-{number}", std::process::id()));
         let _ = std::fs::remove_dir_all(&root);
         std::fs::create_dir_all(&root).unwrap();
         Self {
-            accounts: Accounts::new(&root, Host::new("mail.example.test", 7)),
+            accounts: accounts(&root, Host::new("mail.example.test", 7)),
             root,
             number: AtomicU64::new(1),
         }

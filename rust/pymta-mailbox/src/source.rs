@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 
-use pymta_index::{Details, IndexError};
+use pymta_index::{Details, IndexError, TextFilter};
 
 use crate::content::Octets;
 use crate::record::Record;
@@ -36,6 +36,12 @@ pub trait Source {
     /// # Errors
     /// As the index has them.
     fn open(&mut self, uid: u32) -> Result<Option<Box<dyn Octets>>, IndexError>;
+
+    /// Which messages' contents cannot hold these texts, folded; None where nobody knows.
+    fn text_filter(&mut self, texts: &[&str]) -> Option<TextFilter> {
+        let _ = texts;
+        None
+    }
 }
 
 /// Why a search ended early.

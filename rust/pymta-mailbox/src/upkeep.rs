@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use pymta_index::{Account, IndexError, Mailbox, Options, Progress, Report};
 use pymta_maildir::{Host, MailboxPath, Quota};
 use pymta_types::UnixMs;
 
+use crate::backlog::read_bit;
 use crate::mbox::{self, Escaping, MboxError};
 use crate::searching::{Shelf, trouble};
 use crate::source::records;
@@ -26,7 +28,16 @@ impl Upkeep {
     pub fn open(root: &Path, path: &MailboxPath, host: Host, now: UnixMs) -> Result<Self, IndexError> {
         let quota = Quota::default(); // what an operator moves in is not held against one, but counts from then on
         Ok(Self {
-            account: Account::open_below(root, path, Options { host, quota }, now)?,
+            account: Account::open_below(
+                root,
+                path,
+                Options {
+                    host,
+                    quota,
+                    full_text: true,
+                },
+                now,
+            )?,
             progress: Progress::default(),
         })
     }
@@ -43,7 +54,16 @@ impl Upkeep {
     ) -> Result<Self, IndexError> {
         let quota = Quota::default();
         Ok(Self {
-            account: Account::open_below_to_check(root, path, Options { host, quota }, now)?,
+            account: Account::open_below_to_check(
+                root,
+                path,
+                Options {
+                    host,
+                    quota,
+                    full_text: true,
+                },
+                now,
+            )?,
             progress: Progress::default(),
         })
     }
@@ -72,6 +92,29 @@ impl Upkeep {
             records(&mut shelf, uids).map(drop).map_err(trouble)
         };
         self.account.import(&self.progress, &mut make, now)
+    }
+
+    /// Reads the texts of all messages, so that the first search need not wait for that.
+    ///
+    /// # Errors
+    /// As of any change.
+    pub fn read_texts(&self, now: UnixMs) -> Result<(), IndexError> {
+        for info in self
+            .account
+            .mailboxes(now)?
+            .into_iter()
+            .filter(|info| info.exists)
+        {
+            let Some(mailbox) = self.account.mailbox(&info.name, now)? else {
+                continue;
+            };
+            mailbox.reconcile(now)?;
+            while read_bit(&mailbox, now)? {}
+            let count = u64::from(mailbox.status()?.messages);
+            self.progress.messages.fetch_add(count, Ordering::Relaxed);
+            self.progress.mailboxes.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// Writes UIDs and keywords where Dovecot finds them.
@@ -123,8 +166,6 @@ impl Upkeep {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::Ordering;
-
     use super::*;
     use crate::record::Record;
 

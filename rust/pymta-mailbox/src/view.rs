@@ -203,11 +203,15 @@ impl View {
     /// Takes news of the selected mailbox into the picture. Trouble is noted; a command that meets it
     /// says so.
     pub(crate) fn refresh(&mut self, out: &mut Vec<u8>, now: UnixMs) {
+        let before = self.selected.as_ref().map(|picture| picture.modseq);
         let reader = &self.reader.account;
         let refreshed = self.selected.as_mut().map(|picture| {
             picture.look_at_rights(reader)?;
             picture.refresh(now)
         });
+        if before != self.selected.as_ref().map(|picture| picture.modseq) {
+            self.texts_may_be_new();
+        }
         match refreshed {
             Some(Err(IndexError::NoMailbox)) => {
                 self.selected = None;
@@ -215,6 +219,13 @@ impl View {
             }
             Some(Err(error)) => self.note(&error),
             _ => {}
+        }
+    }
+
+    /// Of the selected mailbox.
+    pub(crate) fn texts_may_be_new(&self) {
+        if let (Some(backlog), Some(picture)) = (self.others.accounts.backlog(), &self.selected) {
+            backlog.add(&picture.mailbox);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use pymta_imap::command::DateTest;
-use pymta_index::{Details, Message};
+use pymta_index::{Details, Message, TextFilter};
 use pymta_mime::Fields;
 
 use super::program::{Program, Test};
@@ -20,11 +20,13 @@ pub(crate) struct Known<'a> {
     /// Header fields, and whether they are all.
     pub(crate) header: Option<(&'a [u8], bool)>,
     pub(crate) texts: Option<&'a Texts>,
+    /// Says of some contents what they cannot hold.
+    filter: Option<&'a TextFilter>,
 }
 
 impl<'a> Known<'a> {
     /// What the picture of the mailbox has of the message at a place.
-    pub(crate) fn new(at: usize, message: &'a Message) -> Self {
+    pub(crate) fn new(at: usize, message: &'a Message, filter: Option<&'a TextFilter>) -> Self {
         Self {
             number: u32::try_from(at + 1).unwrap_or(u32::MAX),
             message,
@@ -32,7 +34,13 @@ impl<'a> Known<'a> {
             record: None,
             header: None,
             texts: None,
+            filter,
         }
+    }
+
+    fn content_lacks(&self, text: &[u8]) -> bool {
+        self.filter
+            .is_some_and(|filter| filter.excludes(self.message.uid, text))
     }
 }
 
@@ -82,10 +90,15 @@ fn evaluate(test: &Test, known: &Known<'_>) -> Option<bool> {
                 .iter()
                 .any(|field| field.is(name) && text::value_holds(&field, needle))
         }
-        Test::Body(needle) => known.texts?.body_holds(needle),
+        Test::Body(needle) => match known.texts {
+            Some(texts) => texts.body_holds(needle),
+            None if known.content_lacks(needle) => false,
+            None => return None,
+        },
         Test::Text(needle) => match (known.texts, known.header) {
             (Some(texts), _) => texts.header_holds(needle) || texts.body_holds(needle),
             (None, Some((header, _))) if text::header_holds(header, needle) => true,
+            (None, Some((_, true))) if known.content_lacks(needle) => false,
             _ => return None,
         },
     })

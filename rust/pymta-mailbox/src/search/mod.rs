@@ -7,7 +7,7 @@ mod evaluate;
 mod program;
 mod text;
 
-use pymta_index::Message;
+use pymta_index::{Message, TextFilter};
 
 use crate::content::{CONTENT_OCTETS_MAX, Content, Stretch};
 use crate::record::{Kept, Record};
@@ -15,7 +15,7 @@ use crate::source::{self, BATCH_MESSAGES, SearchError, Source};
 use evaluate::Known;
 pub(crate) use program::joined;
 pub use program::{Context, Program};
-use text::Texts;
+pub(crate) use text::Texts;
 
 /// A run over a mailbox, in slices.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Run {
     next: usize,
     count: usize,
     found: Vec<usize>,
+    /// Asked for once: what a message holds does not change.
+    filter: Option<Option<TextFilter>>,
 }
 
 impl Run {
@@ -34,6 +36,7 @@ impl Run {
             next: 0,
             count,
             found: Vec::new(),
+            filter: None,
         }
     }
 
@@ -50,6 +53,13 @@ impl Run {
         octets_max: u64,
     ) -> Result<bool, SearchError> {
         let end = self.count.min(messages.len());
+        if self.filter.is_none() {
+            let texts = self.program.content_texts();
+            self.filter = Some(match texts.is_empty() {
+                true => None,
+                false => source.text_filter(&texts),
+            });
+        }
         let (mut looked_at, mut octets) = (0, 0);
         while self.next < end && looked_at < messages_max.max(1) && octets < octets_max.max(1) {
             // Contents are read one by one, so fewer messages are taken at a time.
@@ -80,7 +90,8 @@ impl Run {
         let mut open = Vec::new();
         let mut found = Vec::new();
         let program = &self.program;
-        let first_known = |at: usize| Known::new(at, &messages[at]);
+        let filter = self.filter.as_ref().and_then(Option::as_ref);
+        let first_known = |at: usize| Known::new(at, &messages[at], filter);
         for at in batch {
             match program.evaluate(&first_known(at)) {
                 Some(true) => found.push(at),
@@ -105,7 +116,10 @@ impl Run {
             }
         }
         let uids: Vec<u32> = still_open.iter().map(|&at| messages[at].uid).collect();
-        let records = source::records(source, &uids)?;
+        let records = match uids.is_empty() {
+            true => Vec::new(),
+            false => source::records(source, &uids)?,
+        };
         for (at, record) in still_open.into_iter().zip(records) {
             let uid = messages[at].uid;
             let Some(record) = record.as_deref().and_then(Record::decode) else {

@@ -86,6 +86,23 @@ impl Program {
         self.needs.header
     }
 
+    /// Texts that a content is searched for, folded.
+    pub(crate) fn content_texts(&self) -> Vec<&str> {
+        let mut tests = vec![&self.test];
+        let mut texts = Vec::new();
+        while let Some(test) = tests.pop() {
+            match test {
+                Test::And(several) | Test::Or(several) => tests.extend(several),
+                Test::Not(test) => tests.push(test),
+                Test::Body(text) | Test::Text(text) => texts.extend(std::str::from_utf8(text)),
+                _ => {}
+            }
+        }
+        texts.sort_unstable();
+        texts.dedup();
+        texts
+    }
+
     /// Whether messages' files may have to be read: then a run takes long.
     pub fn reads_content(&self) -> bool {
         self.needs.content

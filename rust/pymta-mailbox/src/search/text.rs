@@ -47,7 +47,7 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
-    pub(super) fn of(content: &[u8]) -> Self {
+    pub(crate) fn of(content: &[u8]) -> Self {
         let structure = Structure::scan(content, PartLimits::default());
         let mut body = Vec::new();
         for (index, part) in structure.parts.iter().enumerate() {
@@ -71,6 +71,12 @@ impl Texts {
             header: header.unwrap_or_default(),
             body,
         }
+    }
+
+    /// What `body_holds` looks into, as one; None where that is longer than allowed.
+    pub(crate) fn into_body(self, octets_max: usize) -> Option<String> {
+        let octets: usize = self.body.iter().map(|text| text.len() + 1).sum();
+        (octets <= octets_max).then(|| String::from_utf8(self.body.join(&b'\n')).ok())?
     }
 
     pub(super) fn header_holds(&self, needle: &[u8]) -> bool {

@@ -605,8 +605,19 @@ class Retrieval:
 class ImapAccounts:
     """The mailboxes of all accounts below one folder. One a process: what is open of an account is shared by its views."""
 
-    def __new__(cls, folder: str, *, hostname: str, process: int) -> Self:
-        """*process* tells names of files of several apart. Nothing is opened yet."""
+    def __new__(cls, folder: str, *, hostname: str, process: int, full_text: bool = False) -> Self:
+        """
+        *process* tells names of files of several apart. *full_text*: texts are kept for searches, which `read_texts` reads.
+        Nothing is opened yet.
+        """
+    @property
+    def has_texts_to_read(self) -> bool:
+        """Whether `read_texts` may have something to do: somebody looks at a mailbox, or there is mail in it. Never waits."""
+    def read_texts(self, now_ms: int) -> None:
+        """
+        Read some texts that are not kept yet, for about a tenth of a second, or as long as one large message takes. Waits for
+        the disk; OSError where it says no.
+        """
     def open(
         self,
         mailbox: str,
@@ -728,6 +739,8 @@ class MailboxUpkeep:
         """Write *mailbox* as an mbox, or all of them below a folder. Nothing is written over."""
     def take_in(self, now_ms: int) -> None:
         """Index everything, with the UIDs, keywords and subscriptions that Dovecot or Courier left."""
+    def read_texts(self, now_ms: int) -> None:
+        """Keep the texts of all messages for searches. `progress` tells mailboxes and messages that are done."""
     def export(self, now_ms: int) -> None:
         """Write UIDs and keywords where Dovecot finds them."""
     def check(self, now_ms: int) -> tuple[list[str], list[str], list[MailboxReport]]:

@@ -56,6 +56,11 @@ def test_an_account_moves_in_and_out_with_its_uids(data: Path, maildir: Path) ->
     assert 0o600 == (maildir / "pymta.index").stat().st_mode & 0o777
 
 
+def test_texts_are_kept_for_searches(data: Path, maildir: Path) -> None:
+    assert "2 messages in 2 mailboxes\n" == run(data, "mailbox", "index", ACCOUNT).output
+    assert 0o600 == (maildir / "pymta.search").stat().st_mode & 0o777
+
+
 def test_a_check_tells_differences_and_a_repair_takes_them_in(data: Path, maildir: Path) -> None:
     def inbox() -> dict[str, int]:
         report = json.loads(run(data, "mailbox", "check", ACCOUNT, "--json").output)

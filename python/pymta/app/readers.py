@@ -71,6 +71,7 @@ class Readers:
 
     def _open_mailboxes(self) -> Mailboxes:
         from pymta._core import ImapAccounts
+        from pymta.access.imap.ahead import ReadingAhead
         from pymta.access.imap.idle import Wakes
         from pymta.access.imap.mailboxes import Mailboxes
 
@@ -80,6 +81,13 @@ class Readers:
                 str(settings.mailboxes_folder),
                 hostname=settings.server.hostname.name,
                 process=os.getpid(),
+                full_text=settings.imap.full_text,
             )
-            self._mailboxes = Mailboxes(accounts, Wakes(self._log), self._now_ms, board=self._board)
+            self._mailboxes = Mailboxes(
+                accounts,
+                Wakes(self._log),
+                self._now_ms,
+                board=self._board,
+                ahead=ReadingAhead(accounts, self._now_ms, self._log) if settings.imap.full_text else None,
+            )
         return self._mailboxes

@@ -122,6 +122,22 @@ def export_mailbox(
     click.echo(f"{counted(done.messages, 'message')} in {_mailboxes(done.mailboxes)}")
 
 
+@command.command(name="index")
+@place.options
+@click.argument("account")
+def index_texts(config: Path | None, no_config: bool, data: Path | None, account: str) -> None:
+    """
+    Keep the texts of all messages for searches.
+
+    A server with `imap.full_text` does so by itself for mailboxes that somebody opens, but takes its time. They are in the
+    file pymta.search of the account's folder, which may be removed at any time.
+    """
+    with _opened(config, no_config, data, account) as upkeep:
+        _watched(upkeep, lambda: upkeep.read_texts(_now_ms()))
+        done = upkeep.progress
+    click.echo(f"{counted(done.messages, 'message')} in {_mailboxes(done.mailboxes)}")
+
+
 @command.command(name="check")
 @place.options
 @click.option("--json", "as_json", is_flag=True, help="For programs.")

@@ -181,8 +181,8 @@ impl Mailbox {
             let mut query = index.prepare_cached(
                 "SELECT uid FROM message WHERE mailbox = ?1 AND uid > ?2 ORDER BY uid LIMIT ?3",
             )?;
-            let limit = i64::try_from(messages_max).unwrap_or(i64::MAX);
-            let rows = query.query_map((self.key, row.read_to, limit), |row| row.get(0))?;
+            let count_max = i64::try_from(messages_max).unwrap_or(i64::MAX);
+            let rows = query.query_map((self.key, row.read_to, count_max), |row| row.get(0))?;
             Ok(rows.collect::<Result<_, _>>()?)
         })?;
         if !uids.is_empty() && !self.is_full()? {
@@ -318,8 +318,8 @@ fn remove(
     let (first, last) = places(key, uids.clone());
     let mut query = file
         .prepare_cached("SELECT id FROM message_docsize WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3")?;
-    let limit = i64::try_from(count_max).unwrap_or(i64::MAX);
-    let found = query.query_map((first, last, limit), |row| row.get(0))?;
+    let count_max = i64::try_from(count_max).unwrap_or(i64::MAX);
+    let found = query.query_map((first, last, count_max), |row| row.get(0))?;
     let found: Vec<i64> = found.collect::<Result<_, _>>()?;
     let mut delete = file.prepare_cached("DELETE FROM message WHERE rowid = ?1")?;
     for place in &found {

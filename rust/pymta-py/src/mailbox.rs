@@ -29,9 +29,23 @@ pub(crate) struct PyImapAccounts(Accounts);
 #[pymethods]
 impl PyImapAccounts {
     #[new]
-    #[pyo3(signature = (folder, *, hostname, process))]
-    fn new(folder: PathBuf, hostname: &str, process: u32) -> Self {
-        Self(Accounts::new(&folder, Host::new(hostname, process)))
+    #[pyo3(signature = (folder, *, hostname, process, full_text=false))]
+    fn new(folder: PathBuf, hostname: &str, process: u32, full_text: bool) -> Self {
+        let host = Host::new(hostname, process);
+        Self(if full_text {
+            Accounts::with_full_text(&folder, host)
+        } else {
+            Accounts::new(&folder, host)
+        })
+    }
+
+    #[getter]
+    fn has_texts_to_read(&self) -> bool {
+        self.0.has_texts_to_read()
+    }
+
+    fn read_texts(&self, py: Python<'_>, now_ms: u64) -> PyResult<()> {
+        py.detach(|| self.0.read_texts(UnixMs(now_ms))).or_py_err()
     }
 
     #[pyo3(signature = (

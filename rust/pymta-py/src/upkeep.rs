@@ -90,6 +90,10 @@ impl PyMailboxUpkeep {
         py.detach(|| self.0.import(UnixMs(now_ms))).or_py_err()
     }
 
+    fn read_texts(&self, py: Python<'_>, now_ms: u64) -> PyResult<()> {
+        py.detach(|| self.0.read_texts(UnixMs(now_ms))).or_py_err()
+    }
+
     fn export(&self, py: Python<'_>, now_ms: u64) -> PyResult<()> {
         py.detach(|| self.0.export(UnixMs(now_ms))).or_py_err()
     }

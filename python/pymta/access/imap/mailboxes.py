@@ -14,6 +14,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from pymta._core import ImapAccounts, ImapView
+from pymta.access.imap.ahead import ReadingAhead
 from pymta.access.imap.idle import Wakes
 from pymta.config.settings.imap import ImapDoorSettings
 from pymta.directory import Account
@@ -40,6 +41,7 @@ class Mailboxes:
         now_ms: Callable[[], int],
         *,
         board: Board | None = None,
+        ahead: ReadingAhead | None = None,
     ) -> None:
         """
         Args:
@@ -47,11 +49,13 @@ class Mailboxes:
             wakes: Tells who waits that something has changed.
             now_ms: The clock.
             board: Counts the sessions of all workers together, where there are several.
+            ahead: Where texts are kept for searches.
         """
         self._accounts = accounts
         self.wakes = wakes
         self.now_ms = now_ms
         self._board = board
+        self._ahead = ahead
         self._sessions: dict[str, int] = {}
         # Whoever uses one or waits for it keeps it.
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -104,9 +108,14 @@ class Mailboxes:
         if turns is None:
             turns = self._turns[account] = asyncio.Semaphore(THREADS_PER_ACCOUNT_MAX)
 
+        def is_over() -> None:
+            turns.release()
+            if self._ahead is not None:
+                self._ahead.go_on(self._threads)
+
         def ended(_: Future[Any]) -> None:
             with suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(turns.release)
+                loop.call_soon_threadsafe(is_over)
 
         await turns.acquire()
         try:
@@ -128,4 +137,6 @@ class Mailboxes:
     def close(self) -> None:
         """The server stops; nobody waits any more. What was begun is carried out."""
         self.wakes.close()
+        if self._ahead is not None:
+            self._ahead.close()
         self._threads.shutdown(wait=False, cancel_futures=True)

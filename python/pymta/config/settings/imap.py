@@ -58,6 +58,16 @@ class ImapDoorSettings(Section, frozen=True, kw_only=True):
             precedent="Dovecot acl_anyone: off",
         ),
     ] = False
+    full_text: Annotated[
+        bool,
+        Option(
+            "Whether the texts of mailboxes that are in use are kept for searches, so that SEARCH of BODY and TEXT need not read "
+            "every message. They take about half the room of the texts themselves, and a millisecond of a processor for each "
+            "message, once. What a search finds is the same. Needs a restart.",
+            reader="app.readers",
+            precedent="Dovecot, Cyrus: off until configured",
+        ),
+    ] = False
     still_here_s: Annotated[
         Annotated[int, Meta(ge=1, le=29 * MINUTE)],
         Option(

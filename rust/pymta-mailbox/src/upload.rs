@@ -248,6 +248,8 @@ impl Upload {
                     return Ok(Ending::ok_with(code, "Added"));
                 };
                 // The new one first: between the two, the message is there twice rather than not at all (RFC 8508 §3.5).
+                // Not in one transaction: files are what there is, and a commit that fails after the old one's is removed
+                // would have to take back the new one's as well.
                 write::untagged(out, Status::Ok, Some(&code), "Replaced");
                 if let Some(picture) = view.selected.as_ref() {
                     picture.mailbox.remove(&[uid], now)?;

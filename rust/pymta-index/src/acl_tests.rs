@@ -196,8 +196,8 @@ fn the_list_of_shares_says_what_the_files_say_and_may_be_removed() {
     give(&account, "INBOX", &user(BOB), "lr");
     account.create("Team", None, now()).unwrap();
     give(&account, "Team", &Identifier::Anyone, "l");
-    let given = account.given(OWNER).unwrap();
-    shares.put(OWNER, &given).unwrap();
+    let given = || account.given(OWNER);
+    shares.put(OWNER, given).unwrap();
     let share = |mailbox: &str| Share {
         owner: OWNER.to_owned(),
         mailbox: mailbox.to_owned(),
@@ -208,9 +208,9 @@ fn the_list_of_shares_says_what_the_files_say_and_may_be_removed() {
     assert!(shares.gives(OWNER, BOB).unwrap() && !shares.gives(BOB, OWNER).unwrap());
     std::fs::write(sandbox.folder.join(".pymta.shares"), "no database at all").unwrap();
     assert_eq!(Vec::<Share>::new(), shares.of(BOB).unwrap());
-    shares.put(OWNER, &given).unwrap();
+    shares.put(OWNER, given).unwrap();
     assert_eq!(2, shares.of(BOB).unwrap().len());
-    shares.put(OWNER, &[]).unwrap();
+    shares.put(OWNER, || Ok(Vec::new())).unwrap();
     assert_eq!(Vec::<Share>::new(), shares.of(BOB).unwrap());
     let host = Host::new("mail.example.test", 7);
     let quota = pymta_maildir::Quota::default();
@@ -252,4 +252,27 @@ fn a_change_touches_only_the_flags_that_it_may() {
     assert_eq!(None, store(StoreMode::Remove, all, only(flag::SEEN, false)));
     let replaced = store(StoreMode::Replace, (0, &[]), only(!flag::DELETED, true));
     assert_eq!(Some((flag::DELETED, 0)), replaced);
+}
+
+#[test]
+fn of_two_who_change_something_at_once_the_last_to_write_has_seen_both() {
+    let sandbox = Sandbox::new();
+    let shares = Shares::below(&sandbox.folder);
+    let account = sandbox.open();
+    give(&account, "INBOX", &user(BOB), "lr");
+    let looks = std::cell::Cell::new(0);
+    let given = || {
+        let given = account.given(OWNER);
+        looks.set(looks.get() + 1);
+        if looks.get() == 1 {
+            // Another session, which is quicker.
+            give(&account, "INBOX", &user("eve@example.test"), "lr");
+            Shares::below(&sandbox.folder)
+                .put(OWNER, || account.given(OWNER))
+                .unwrap();
+        }
+        given
+    };
+    shares.put(OWNER, given).unwrap();
+    assert!(shares.gives(OWNER, BOB).unwrap() && shares.gives(OWNER, "eve@example.test").unwrap());
 }

@@ -92,30 +92,34 @@ impl Shares {
         })
     }
 
-    /// What an account gives now: `Account::given`.
+    /// What an account gives now: `given` is asked again where that is other than what is written down, when nobody else
+    /// writes: of two who changed something at once, the last one to write has seen both changes.
     ///
     /// # Errors
-    /// `Busy`, `Sqlite`.
-    pub fn put(&self, owner: &str, given: &[(Option<String>, String)]) -> Result<(), IndexError> {
-        let rows = |shares: &Connection| -> rusqlite::Result<Vec<(String, String)>> {
+    /// `Busy`, `Sqlite`; those of `given`.
+    pub fn put(
+        &self,
+        owner: &str,
+        given: impl Fn() -> Result<Vec<(Option<String>, String)>, IndexError>,
+    ) -> Result<(), IndexError> {
+        let rows = |shares: &Connection| -> rusqlite::Result<Vec<(Option<String>, String)>> {
             let mut query =
                 shares.prepare("SELECT reader, mailbox FROM share WHERE owner = ?1 ORDER BY 1, 2")?;
-            let rows = query.query_map([owner], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let rows = query.query_map([owner], |row| {
+                let reader: String = row.get(0)?;
+                Ok((Some(reader).filter(|reader| !reader.is_empty()), row.get(1)?))
+            })?;
             rows.collect()
         };
-        let wanted: Vec<(String, String)> = given
-            .iter()
-            .map(|(reader, mailbox)| (reader.clone().unwrap_or_default(), mailbox.clone()))
-            .collect();
-        if self.look(Vec::new(), rows)? == wanted {
+        if self.look(Vec::new(), rows)? == given()? {
             return Ok(());
         }
         let mut shares = self.open()?;
         let transaction = shares.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute("DELETE FROM share WHERE owner = ?1", [owner])?;
-        for (reader, mailbox) in &wanted {
+        for (reader, mailbox) in given()? {
             let row = "INSERT OR IGNORE INTO share VALUES (?1, ?2, ?3)";
-            transaction.execute(row, (reader, owner, mailbox))?;
+            transaction.execute(row, (reader.unwrap_or_default(), owner, mailbox))?;
         }
         Ok(transaction.commit()?)
     }

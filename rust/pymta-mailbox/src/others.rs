@@ -368,9 +368,7 @@ impl View {
     /// After rights or names of mailboxes changed: what an account gives is written down for others to find. A hint, so
     /// what goes wrong with it is for the operator, and not for who changed something.
     pub(crate) fn note_shares(&mut self, account: &Account, owner: &str) {
-        let noted = account
-            .given(owner)
-            .and_then(|given| self.others.accounts.shares().put(owner, &given));
+        let noted = self.others.accounts.shares().put(owner, || account.given(owner));
         if let Err(error) = noted {
             self.trouble = Some(format!("the list of shared mailboxes: {error}"));
         }

@@ -192,23 +192,28 @@ def _opened(
     config: Path | None, no_config: bool, data: Path | None, account: str, *, to_check: bool = False
 ) -> Iterator[MailboxUpkeep]:
     """The mailboxes of an account; errors in one line."""
-    from pymta._core import MailboxUpkeep
+    from pymta._core import ImapAccounts, MailboxUpkeep
 
     settings = settings_of(config, no_config, data)
     with editing(settings) as editor:
-        mailbox = editor.account(account).mail_folder
-    folder = settings.mailboxes_folder
+        known = editor.account(account)
+    mailbox, folder = known.mail_folder, settings.mailboxes_folder
+    hostname, process = settings.server.hostname.name, os.getpid()
     try:
         become_owner(folder)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         yield MailboxUpkeep(
             str(folder),
             mailbox,
-            hostname=settings.server.hostname.name,
-            process=os.getpid(),
+            hostname=hostname,
+            process=process,
             now_ms=_now_ms(),
             to_check=to_check,
         )
+        if not to_check:
+            # As a login does: others find what the files of rights give them, whoever wrote those.
+            accounts = ImapAccounts(str(folder), hostname=hostname, process=process)
+            accounts.open(mailbox, known.name, _now_ms(), shares=True).close()
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
 

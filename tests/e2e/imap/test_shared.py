@@ -6,8 +6,10 @@ import imaplib
 from collections.abc import Callable
 
 import pytest
+from click.testing import CliRunner
 
 from pymta.auth.schemes import stored_forms
+from pymta.cli import command_line
 from tests.e2e.imap.conftest import ALICE, BOB, CHEAP, PASSWORD, Reading, message, ok
 from tests.e2e.imap.test_idle import Line
 from tests.partners.waiting import wait_until
@@ -240,3 +242,20 @@ def test_what_is_shared_with_everybody_is_in_everybodys_list(start_reading: Star
         share(alice, "l", identifier="anyone")
         assert [f"Other Users/{ALICE}/Team"] == names(eve, '"Other*"')
         assert "NOPERM" in refused(eve.select(TEAM))
+
+
+def test_rights_that_dovecot_left_are_in_effect_after_an_import(start_reading: Start) -> None:
+    reading = start_reading()
+    reading.put("1700000000.x", message(1), mailbox="Team")
+    folder = reading.accounts.mailbox(ALICE, "Team")
+    (folder / "dovecot-acl").write_text(f"owner lrwstipekxa\nuser={BOB} lrs\n")
+    for part in ("tmp", "new", "cur"):
+        (folder.parent / part).mkdir(exist_ok=True)
+    with reading.client(BOB) as bob:
+        assert [] == names(bob, '"Other*"')
+        place = ["--no-config", "--data", str(reading.server.data)]
+        run = CliRunner().invoke(command_line, ["mailbox", "import", ALICE, *place])
+        assert 0 == run.exit_code, run.output
+        assert [f"Other Users/{ALICE}/Team"] == names(bob, '"Other*"')
+        assert [b"1"] == ok(bob.select(TEAM))
+        assert f"{TEAM} lrs" == ok(bob.myrights(TEAM))[0].decode()

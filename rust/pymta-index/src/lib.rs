@@ -49,6 +49,7 @@ mod speed_tests;
 mod store;
 #[cfg(test)]
 mod store_tests;
+mod survey;
 mod text_file;
 mod types;
 mod uidlist;
@@ -67,6 +68,7 @@ pub use import::{MakeRecords, Progress};
 pub use mailbox::Mailbox;
 pub use rights::Rights;
 pub use shares::{Share, Shares};
+pub use survey::{Annotation, Numbers};
 pub use types::{
     Added, Appended, Changes, Copied, Details, MailboxInfo, Message, ObjectId, Status, StoreMode, Stored,
     Within, flag,

@@ -40,6 +40,21 @@ pub(crate) struct State {
     pub(crate) list_again_ms: i64,
 }
 
+impl State {
+    /// Of the columns from that one on.
+    pub(crate) fn of(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        Ok(Self {
+            uid_validity: row.get(first)?,
+            uid_next: row.get(first + 1)?,
+            highest_modseq: row.get(first + 2)?,
+            vanished_from: row.get(first + 3)?,
+            new_seen_ns: row.get(first + 4)?,
+            cur_seen_ns: row.get(first + 5)?,
+            list_again_ms: row.get(first + 6)?,
+        })
+    }
+}
+
 /// Where the index has a message's file.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
@@ -244,13 +259,7 @@ impl Mailbox {
 
     /// The files and folders whose changes mean that something may be new: `new`, `cur`, and the index's log.
     pub fn watch_paths(&self) -> Vec<std::path::PathBuf> {
-        let mut paths = Vec::new();
-        let folder = match crate::folders::on_disk(&self.name) {
-            Ok(Some(name)) => self.account.path().join(name.on_disk()),
-            _ => self.account.path().to_owned(),
-        };
-        paths.push(folder.join("new"));
-        paths.push(folder.join("cur"));
+        let mut paths = self.account.watch_paths_of(&self.name);
         paths.push(
             self.account
                 .path()
@@ -279,17 +288,7 @@ impl Mailbox {
             "SELECT uid_validity, uid_next, highest_modseq, vanished_from, new_seen_ns, cur_seen_ns, list_again_ms
             FROM mailbox WHERE key = ?1",
         )?;
-        let found = query.query_row([self.key], |row| {
-            Ok(State {
-                uid_validity: row.get(0)?,
-                uid_next: row.get(1)?,
-                highest_modseq: row.get(2)?,
-                vanished_from: row.get(3)?,
-                new_seen_ns: row.get(4)?,
-                cur_seen_ns: row.get(5)?,
-                list_again_ms: row.get(6)?,
-            })
-        });
+        let found = query.query_row([self.key], |row| State::of(row, 0));
         let is_same = |state: &State| state.uid_validity == self.uid_validity.load(Ordering::Relaxed);
         found.optional()?.filter(is_same).ok_or(IndexError::NoMailbox)
     }

@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 use pymta_maildir::Files;
 use pymta_types::UnixMs;
 use rusqlite::{Connection, Transaction};
-use rustix::fs::{AtFlags, FileType};
+use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 
 use crate::listing::{Found, Listing};
@@ -54,7 +54,7 @@ impl Mailbox {
     /// As of any change; `Io`.
     pub fn reconcile(&self, now: UnixMs) -> Result<(), IndexError> {
         let state = self.account.read(|index| self.state(index))?;
-        if self.scope(&state, self.touched()?, now) == Scope::Nothing {
+        if scope(&state, self.touched()?, now) == Scope::Nothing {
             return Ok(());
         }
         self.take_in(None, now)
@@ -83,23 +83,9 @@ impl Mailbox {
         let at = |folder: &OwnedFd| -> Result<i64, IndexError> {
             let stat = rustix::fs::fstat(folder)
                 .map_err(|error| IndexError::io("look at the mailbox")(error.into()))?;
-            let ns = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
-            Ok(stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(ns))
+            Ok(changed_ns(&stat))
         };
         Ok((at(&self.folder.new)?, at(&self.folder.cur)?))
-    }
-
-    fn scope(&self, state: &State, (new_ns, cur_ns): (i64, i64), now: UnixMs) -> Scope {
-        // A clock that was set back must not put it off.
-        let left_ms = state.list_again_ms - milliseconds(now);
-        let due = state.list_again_ms > 0 && !(1..=LIST_AGAIN_MS).contains(&left_ms);
-        if due || cur_ns != state.cur_seen_ns {
-            Scope::All
-        } else if new_ns != state.new_seen_ns {
-            Scope::New
-        } else {
-            Scope::Nothing
-        }
     }
 
     /// One listing, and all that it says but new messages, which are returned in order; the first batch of them is
@@ -107,12 +93,12 @@ impl Mailbox {
     pub(crate) fn scan(
         &self,
         transaction: &Transaction<'_>,
-        scope: Option<Scope>,
+        asked: Option<Scope>,
         now: UnixMs,
     ) -> Result<Vec<Place>, IndexError> {
         let state = self.state(transaction)?;
         let touched = self.touched()?;
-        let mut scope = scope.unwrap_or_else(|| self.scope(&state, touched, now));
+        let mut scope = asked.unwrap_or_else(|| scope(&state, touched, now));
         if scope == Scope::Nothing {
             return Ok(Vec::new()); // another was quicker
         }
@@ -338,6 +324,26 @@ impl Mailbox {
             .execute((self.key, uid_next, modseq))?;
         Ok(())
     }
+}
+
+/// What has to be listed, by when the folders were changed.
+pub(crate) fn scope(state: &State, (new_ns, cur_ns): (i64, i64), now: UnixMs) -> Scope {
+    // A clock that was set back must not put it off.
+    let left_ms = state.list_again_ms - milliseconds(now);
+    let due = state.list_again_ms > 0 && !(1..=LIST_AGAIN_MS).contains(&left_ms);
+    if due || cur_ns != state.cur_seen_ns {
+        Scope::All
+    } else if new_ns != state.new_seen_ns {
+        Scope::New
+    } else {
+        Scope::Nothing
+    }
+}
+
+/// When a folder was changed last.
+pub(crate) fn changed_ns(stat: &Stat) -> i64 {
+    let ns = i64::try_from(stat.st_mtime_nsec).unwrap_or(0);
+    stat.st_mtime.saturating_mul(1_000_000_000).saturating_add(ns)
 }
 
 /// What a new row says of a message.

@@ -651,8 +651,14 @@ class ImapView:
         """The next piece; it may be empty where the work takes long."""
     @property
     def running(self) -> bool: ...
-    def poll(self, now_ms: int) -> bytes:
-        """What changed, for IDLE; empty where nothing did, and while a command runs."""
+    def poll(self, now_ms: int, *, idling: bool) -> bytes:
+        """
+        What changed, for IDLE and NOTIFY; empty where nothing did, and while a command runs. `running` says whether there is
+        more.
+        """
+    @property
+    def notifying(self) -> bool:
+        """NOTIFY is in force: `poll` may have news between commands as well."""
     @property
     def selected(self) -> bool: ...
     @property
@@ -663,7 +669,7 @@ class ImapView:
         """
     @property
     def watched(self) -> list[str]:
-        """Files and folders which change (inotify) when `poll` may have news; empty where nothing is selected."""
+        """Files and folders which change (inotify) when `poll` may have news; empty where there are none to be had."""
     def take_trouble(self) -> str | None:
         """What an operator should look into, since this was asked last; the client was told no more than NO."""
     def others(self, asked: ImapCommand | ImapAppendEvent) -> list[str]:

@@ -69,7 +69,7 @@ const TABLE: [(Extension, &str, bool); 38] = {
         (Move, "MOVE", true),
         (MultiAppend, "MULTIAPPEND", true),
         (Namespace, "NAMESPACE", true),
-        (Notify, "NOTIFY", false),
+        (Notify, "NOTIFY", true),
         (ObjectId, "OBJECTID", true),
         (Partial, "PARTIAL", true),
         (Preview, "PREVIEW", true),

@@ -39,6 +39,9 @@ pub const LIST_MAX: usize = 200;
 pub const TAG_OCTETS_MAX: usize = 100;
 /// A keyword or other name that is kept.
 pub const ATOM_OCTETS_MAX: usize = 200;
+/// Mailboxes whose messages one session watches (NOTIFY): each costs a few of the system's watches, and a look whenever
+/// something of the account changes.
+pub const NOTIFY_MAILBOXES_MAX: usize = 500;
 /// Depth of a part's number, as `1.2.3`.
 pub const PART_DEPTH_MAX: usize = 50;
 

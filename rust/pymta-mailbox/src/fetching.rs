@@ -115,6 +115,20 @@ impl Fetching {
         })
     }
 
+    /// What NOTIFY says of new messages; it marks none of them as \Seen.
+    pub(crate) fn of_arrivals(
+        asked: &mut AskedFetch,
+        picture: &Picture,
+        enabled: Enabled,
+    ) -> Option<Box<Self>> {
+        let mut fetching = Self::new(asked, enabled.uid_only);
+        fetching.need.sets_seen = false;
+        fetching.complete_items(picture.condstore);
+        let (places, _) = picture.split_gone(picture.resolve(&asked.set, true).ok()?);
+        fetching.places = places;
+        (!fetching.places.is_empty()).then_some(fetching)
+    }
+
     fn complete_items(&mut self, condstore: bool) {
         self.items_with_flags = self.items.clone();
         let more = [(FetchItem::Flags, true), (FetchItem::ModSeq, condstore)];

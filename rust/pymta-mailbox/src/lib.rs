@@ -24,6 +24,10 @@ mod messages;
 mod metadata;
 #[cfg(test)]
 mod model_tests;
+mod notices;
+mod notify;
+#[cfg(test)]
+mod notify_tests;
 mod others;
 #[cfg(test)]
 mod others_tests;

@@ -97,7 +97,7 @@ impl View {
         Ok(Ending::ok("Listed"))
     }
 
-    fn say_name(&self, out: &mut Vec<u8>, info: &MailboxInfo, attributes: &[String]) {
+    pub(crate) fn say_name(&self, out: &mut Vec<u8>, info: &MailboxInfo, attributes: &[String]) {
         write::words(out, attributes.iter().map(String::as_str));
         out.extend_from_slice(b" \"/\" ");
         write::mailbox(out, &info.name, self.enabled.utf8);
@@ -105,7 +105,7 @@ impl View {
 }
 
 /// What the names say of each other.
-struct Tree<'a> {
+pub(crate) struct Tree<'a> {
     /// Names that have something that exists below them.
     parents: HashSet<&'a str>,
     /// Names that have something subscribed below them.
@@ -114,7 +114,7 @@ struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    fn of(mailboxes: &'a [MailboxInfo]) -> Self {
+    pub(crate) fn of(mailboxes: &'a [MailboxInfo]) -> Self {
         let (mut parents, mut subscribed_parents) = (HashSet::new(), HashSet::new());
         for info in mailboxes {
             for (at, _) in info.name.match_indices('/') {
@@ -158,7 +158,7 @@ impl<'a> Tree<'a> {
             })
     }
 
-    fn attributes(&self, info: &MailboxInfo, extended: bool) -> Vec<String> {
+    pub(crate) fn attributes(&self, info: &MailboxInfo, extended: bool) -> Vec<String> {
         let mut attributes = Vec::new();
         if !info.exists {
             attributes.push(if extended { "\\NonExistent" } else { "\\Noselect" }.to_owned());

@@ -73,6 +73,9 @@ impl View {
         if let Some(known) = qresync.filter(|known| known.uid_validity == picture.uid_validity) {
             self.resynchronize(&picture, known, out)?;
         }
+        if let Some(notifying) = &self.notify {
+            picture.wants = notifying.selected;
+        }
         self.selected = Some(picture);
         self.texts_may_be_new();
         Ok(if is_read_only {

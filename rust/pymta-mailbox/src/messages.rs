@@ -76,7 +76,7 @@ impl Picture {
     }
 
     /// Tells the client nothing that it has not seen: what it wants done to a message that is gone cannot be.
-    fn split_gone(&self, places: Vec<usize>) -> (Vec<usize>, bool) {
+    pub(crate) fn split_gone(&self, places: Vec<usize>) -> (Vec<usize>, bool) {
         let count = places.len();
         let there: Vec<usize> = places
             .into_iter()
@@ -197,6 +197,7 @@ impl View {
         }
         let uids = picture.deleted_uids(set);
         picture.mailbox.expunge(&uids, now)?;
+        picture.owes_gone = true;
         self.refresh(out, now);
         Ok(self.with_modseq("Expunged"))
     }
@@ -257,6 +258,12 @@ impl View {
             Err(IndexError::NoMailbox) => return self.try_create(name, IndexError::NoMailbox),
             Err(error) => return Err(error),
         };
+        if let Some(picture) = self.selected.as_mut() {
+            picture.owes_gone |= removes;
+            if goal.id() == picture.mailbox.id() {
+                picture.note_own(copied.uids.iter().map(|&(_, to)| to));
+            }
+        }
         self.refresh(out, now);
         if copied.uids.is_empty() {
             return Ok(Ending::ok("No such messages"));

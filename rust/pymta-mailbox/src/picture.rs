@@ -67,6 +67,51 @@ pub(crate) struct Picture {
     keywords_are_new: bool,
     /// `$` (RFC 5182): UIDs, ascending.
     pub(crate) saved: Vec<u32>,
+    /// What the client wants to be told of.
+    pub(crate) wants: Wants,
+    /// The client's own command removed messages: that is its answer, and no event.
+    pub(crate) owes_gone: bool,
+    /// UIDs of new messages whose contents are still to be said (NOTIFY).
+    pub(crate) arrived: Vec<u32>,
+    /// UIDs of messages that this client added itself.
+    own: Vec<u32>,
+}
+
+/// What a client wants to be told of the selected mailbox. Without NOTIFY (RFC 5465): as IMAP has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // independent wishes
+pub(crate) struct Wants {
+    /// Of messages that come and go.
+    pub(crate) messages: bool,
+    /// Of other flags.
+    pub(crate) flags: bool,
+    /// With their UIDs.
+    pub(crate) uids: bool,
+    /// And what is in new messages.
+    pub(crate) contents: bool,
+}
+
+impl Wants {
+    /// Nothing (NOTIFY NONE).
+    pub(crate) fn none() -> Self {
+        Self {
+            messages: false,
+            flags: false,
+            uids: false,
+            contents: false,
+        }
+    }
+}
+
+impl Default for Wants {
+    fn default() -> Self {
+        Self {
+            messages: true,
+            flags: true,
+            uids: false,
+            contents: false,
+        }
+    }
 }
 
 /// A set named a number that no message has.
@@ -99,6 +144,10 @@ impl Picture {
             keywords: mailbox.keywords()?,
             keywords_are_new: false,
             saved: Vec::new(),
+            wants: Wants::default(),
+            owes_gone: false,
+            arrived: Vec::new(),
+            own: Vec::new(),
             mailbox,
         };
         // What another session did between these looks comes once more as a change, which does no harm.
@@ -235,10 +284,22 @@ impl Picture {
         self.set(changed);
     }
 
+    /// Messages that this client added itself: of their contents it need not be told (RFC 5465 §5.2).
+    pub(crate) fn note_own(&mut self, uids: impl Iterator<Item = u32>) {
+        if self.wants.contents {
+            self.own.extend(uids);
+        }
+    }
+
     /// New messages get their numbers, which may be told at any time (RFC 9051 §7.4.1).
     pub(crate) fn tell_arrivals(&mut self, out: &mut Vec<u8>, enabled: Enabled) {
-        if self.told == self.rows.len() {
+        if self.told == self.rows.len() || !self.wants.messages {
             return;
+        }
+        let own = std::mem::take(&mut self.own);
+        if self.wants.contents {
+            let uids = self.rows[self.told..].iter().map(|row| row.uid);
+            self.arrived.extend(uids.filter(|uid| !own.contains(uid)));
         }
         self.told = self.rows.len();
         line(out, &format!("* {} EXISTS", self.told));
@@ -249,19 +310,24 @@ impl Picture {
 
     /// Says what is new.
     pub(crate) fn tell(&mut self, out: &mut Vec<u8>, tells: Tells, enabled: Enabled) {
-        if tells == Tells::All {
+        if tells == Tells::All && (self.wants.messages || self.owes_gone) {
+            self.owes_gone = false;
             self.tell_gone(out, enabled);
         }
-        self.tell_keywords(out);
-        self.tell_arrivals(out, enabled);
-        let mut dirty = std::mem::take(&mut self.dirty);
-        dirty.sort_unstable();
-        dirty.dedup();
-        for uid in dirty {
+        if self.wants.messages {
+            self.tell_keywords(out);
+            self.tell_arrivals(out, enabled);
+        }
+        self.dirty.sort_unstable();
+        self.dirty.dedup();
+        if !self.wants.flags {
+            return;
+        }
+        for uid in std::mem::take(&mut self.dirty) {
             if let Some(at) = self.position(uid)
                 && !self.is_gone(uid)
             {
-                let with_uid = enabled.qresync || enabled.rev2;
+                let with_uid = enabled.qresync || enabled.rev2 || self.wants.uids;
                 self.say_row(
                     out,
                     at,

@@ -157,7 +157,20 @@ impl Session {
     }
 
     pub(crate) fn poll(&mut self) -> String {
-        String::from_utf8(self.view.poll(self.now)).unwrap()
+        self.poll_as(true)
+    }
+
+    /// While no command runs, IDLE neither.
+    pub(crate) fn poll_between(&mut self) -> String {
+        self.poll_as(false)
+    }
+
+    fn poll_as(&mut self, is_idling: bool) -> String {
+        let mut said = self.view.poll(is_idling, self.now);
+        while self.view.is_running() {
+            said.extend(self.view.go_on(self.now));
+        }
+        String::from_utf8(said).unwrap()
     }
 
     /// FETCH 1:* (UID FLAGS).

@@ -244,6 +244,12 @@ impl Upload {
                 let mut code = format!("APPENDUID {} ", appended.uid_validity).into_bytes();
                 write::set(&mut code, appended.uids.iter().copied());
                 let code = String::from_utf8_lossy(&code).into_owned();
+                let selected = view.selected.as_mut();
+                if let (Some(picture), Some(mailbox)) = (selected, &self.mailbox)
+                    && picture.mailbox.id() == mailbox.id()
+                {
+                    picture.note_own(appended.uids.iter().copied());
+                }
                 let Some(uid) = replaced else {
                     return Ok(Ending::ok_with(code, "Added"));
                 };
@@ -251,8 +257,9 @@ impl Upload {
                 // Not in one transaction: files are what there is, and a commit that fails after the old one's is removed
                 // would have to take back the new one's as well.
                 write::untagged(out, Status::Ok, Some(&code), "Replaced");
-                if let Some(picture) = view.selected.as_ref() {
+                if let Some(picture) = view.selected.as_mut() {
                     picture.mailbox.remove(&[uid], now)?;
+                    picture.owes_gone = true;
                 }
                 Ok(Ending::ok("Replaced"))
             }),

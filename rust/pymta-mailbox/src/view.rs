@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use pymta_imap::command::{Command, SequenceSet, Tagged};
+use pymta_imap::write::Status;
 use pymta_imap::{Asked, AskedAppend, Enabled};
 use pymta_index::{Account, IndexError};
 use pymta_types::UnixMs;
@@ -13,6 +14,7 @@ use pymta_types::UnixMs;
 use crate::accounts::{Accounts, Reader};
 use crate::ending::{Ending, Tells};
 use crate::fetching::{AskedFetch, Fetching};
+use crate::notify::{self, Notifying};
 use crate::others::{OTHERS, Others};
 use crate::picture::{Picture, line};
 use crate::searching::Searching;
@@ -29,6 +31,8 @@ pub struct View {
     pub(crate) others: Others,
     pub(crate) enabled: Enabled,
     pub(crate) selected: Option<Picture>,
+    /// None: NOTIFY was not said.
+    pub(crate) notify: Option<Notifying>,
     running: Option<Running>,
     /// A literal that cannot be said to its end.
     pub(crate) cut_off: Option<io::Error>,
@@ -41,7 +45,8 @@ pub struct View {
 /// A command that is not over yet.
 #[derive(Debug)]
 struct Running {
-    tag: String,
+    /// None: nobody asked.
+    tag: Option<String>,
     work: Work,
 }
 
@@ -80,6 +85,7 @@ impl View {
             others: Others::new(accounts),
             enabled: Enabled::default(),
             selected: None,
+            notify: None,
             running: None,
             cut_off: None,
             trouble: None,
@@ -105,8 +111,13 @@ impl View {
         {
             picture.tell_arrivals(&mut out, asked.enabled);
         }
-        let step = self.obey(command, by_uid, &tag, &mut out, now);
-        self.take_step(step, tag, &mut out);
+        let arranged = notify::arranged(&command);
+        let mut step = self.obey(command, by_uid, &tag, &mut out, now);
+        if !arranged.is_empty() && matches!(&step, Ok(Step::Over(ending)) if ending.status == Status::Ok) {
+            let taken = self.take_arranged(&arranged, now);
+            step = step.and_then(|step| taken.map(|()| step));
+        }
+        self.take_step(step, Some(tag), &mut out);
         out
     }
 
@@ -123,7 +134,7 @@ impl View {
         out
     }
 
-    fn take_step(&mut self, step: Outcome<Step>, tag: String, out: &mut Vec<u8>) {
+    fn take_step(&mut self, step: Outcome<Step>, tag: Option<String>, out: &mut Vec<u8>) {
         let ending = match step {
             Ok(Step::Runs(work)) => {
                 self.running = Some(Running { tag, work });
@@ -135,6 +146,7 @@ impl View {
                 Ending::from(&error)
             }
         };
+        let Some(tag) = tag else { return };
         if let Some(picture) = self.selected.as_mut() {
             picture.tell(out, ending.tells, self.enabled);
         }
@@ -146,16 +158,36 @@ impl View {
         self.running.is_some()
     }
 
-    /// What changed since something was said last.
-    pub fn poll(&mut self, now: UnixMs) -> Vec<u8> {
+    /// What changed since something was said last: while IDLE goes on, or NOTIFY is in force. It may go on in pieces.
+    pub fn poll(&mut self, is_idling: bool, now: UnixMs) -> Vec<u8> {
         let mut out = Vec::new();
-        if self.running.is_none() {
-            self.refresh(&mut out, now);
-            if let Some(picture) = self.selected.as_mut() {
-                picture.tell(&mut out, Tells::All, self.enabled);
-            }
+        if self.running.is_some() {
+            return out;
+        }
+        self.refresh(&mut out, now);
+        let keeps_numbers = !is_idling && self.notify.as_ref().is_some_and(|notify| notify.is_delayed);
+        if let Some(picture) = self.selected.as_mut() {
+            let tells = if keeps_numbers {
+                Tells::KeepsNumbers
+            } else {
+                Tells::All
+            };
+            picture.tell(&mut out, tells, self.enabled);
+        }
+        if let Err(error) = self.tell_others(&mut out, now) {
+            self.note(&error);
+        }
+        match self.tell_contents(&mut out, now) {
+            Ok(None) => {}
+            Ok(Some(step)) => self.take_step(Ok(step), None, &mut out),
+            Err(error) => self.note(&error),
         }
         out
+    }
+
+    /// Whether there may be something to say when nobody asks.
+    pub fn is_notifying(&self) -> bool {
+        self.notify.as_ref().is_some_and(Notifying::is_on)
     }
 
     /// What an operator should look into, since this was asked last: damage, or a disk that says no.
@@ -194,10 +226,14 @@ impl View {
 
     /// What changes where `poll` may have news.
     pub fn watched(&self) -> Vec<PathBuf> {
-        self.selected
-            .as_ref()
-            .map(|picture| picture.mailbox.watch_paths())
-            .unwrap_or_default()
+        let selected = self.selected.as_ref();
+        let mut paths = selected.map_or_else(Vec::new, |picture| picture.mailbox.watch_paths());
+        if let Some(notifying) = self.notify.as_ref().filter(|notify| notify.watches_others()) {
+            paths.extend(self.account.watch_paths());
+            let watched = notifying.watched.iter();
+            paths.extend(watched.flat_map(|name| self.account.watch_paths_of(name)));
+        }
+        paths
     }
 
     /// Takes news of the selected mailbox into the picture. Trouble is noted; a command that meets it
@@ -324,6 +360,7 @@ impl View {
                 .into(),
             Command::SetMetadata { mailbox, entries } => self.set_metadata(&mailbox, &entries, now)?.into(),
             Command::MyRights(mailbox) => self.my_rights(&mailbox, out, now)?.into(),
+            Command::Notify(asked) => self.notify(asked.as_ref(), out, now)?.into(),
             Command::GetAcl(mailbox) => self.get_acl(&mailbox, out, now)?.into(),
             Command::SetAcl {
                 mailbox,
@@ -350,7 +387,7 @@ impl View {
         let mut out = Vec::new();
         let (tag, outcome) = upload.end(self, &mut out, now);
         self.refresh(&mut out, now);
-        self.take_step(outcome.map(Step::from), tag, &mut out);
+        self.take_step(outcome.map(Step::from), Some(tag), &mut out);
         out
     }
 }

@@ -130,8 +130,14 @@ impl PyImapView {
         py.detach(|| locked(&self.0).as_ref().is_some_and(View::is_running))
     }
 
-    fn poll<'py>(&self, py: Python<'py>, now_ms: u64) -> PyResult<Bound<'py, PyBytes>> {
-        self.said(py, |view| view.poll(UnixMs(now_ms)))
+    #[pyo3(signature = (now_ms, *, idling))]
+    fn poll<'py>(&self, py: Python<'py>, now_ms: u64, idling: bool) -> PyResult<Bound<'py, PyBytes>> {
+        self.said(py, |view| view.poll(idling, UnixMs(now_ms)))
+    }
+
+    #[getter]
+    fn notifying(&self, py: Python<'_>) -> bool {
+        py.detach(|| locked(&self.0).as_ref().is_some_and(View::is_notifying))
     }
 
     #[getter]

@@ -31,13 +31,14 @@ class Line:
 
     def line(self) -> str:
         """The next one."""
-        return self._file.readline().decode().rstrip("\r\n")
+        octets = self._file.readline()
+        assert octets, "the connection has ended"
+        return octets.decode().rstrip("\r\n")
 
     def until(self, start: str) -> list[str]:
         """Lines up to the one that begins so."""
         lines = [self.line()]
         while not lines[-1].startswith(start):
-            assert lines[-1] or len(lines) < 2, lines
             lines.append(self.line())
         return lines
 
@@ -48,6 +49,11 @@ class Line:
     def send(self, octets: bytes) -> None:
         """As they are."""
         self._socket.sendall(octets)
+
+    def said_nothing(self) -> bool:
+        """Since the last line, up to the answer of a command that is no NOOP."""
+        self.say("nothing CAPABILITY")
+        return self.line().startswith("* CAPABILITY") and self.line().startswith("nothing OK")
 
     def close(self) -> None:
         """Without LOGOUT."""

@@ -2,8 +2,7 @@
 One IMAP connection: what an `ImapSession` asks, done on an `ImapView` by a thread, one call at a time.
 
 Nothing is read from mailboxes for a connection whose buffer is full, so a client that reads slowly costs one piece of an
-answer and no more. While a client idles (RFC 2177), the session goes on listening to it; a look at the mailbox is a task of
-its own then, which every other work waits for.
+answer and no more. What is said when nobody asks (IDLE, NOTIFY) is `news`' to say.
 """
 
 import asyncio
@@ -32,8 +31,8 @@ from pymta._core import (
     ImapViolationEvent,
     StartTlsEvent,
 )
-from pymta.access.connection import Connection, TimeUp
-from pymta.access.imap.idle import Watch
+from pymta.access.connection import TimeUp
+from pymta.access.imap.news import NewsTeller
 from pymta.access.imap.others import introduce
 from pymta.access.login import Refused, Replies
 from pymta.directory import Account
@@ -50,33 +49,20 @@ _LOGIN_REPLIES: Final[Replies] = {
     "busy": Refused("try again later", "UNAVAILABLE"),
 }
 
-# Of what comes in bursts, the second look at a mailbox is not before this.
-LOOK_S_MIN: Final = 0.01
-# How often who cannot be woken looks by himself.
-BLIND_LOOK_S: Final = 10.0
-
 _TIME_IS_UP: Final[dict[TimeUp, str]] = {
     "silence": "you have been silent for too long",
     "age": "this session has lasted long enough, log in again",
 }
-_STILL_HERE: Final = b"* OK Still here\r\n"
 
 
-class ImapDriver(Connection[ImapSession]):
+class ImapDriver(NewsTeller):
     """See the module. Made by the listener, one a connection."""
 
     _door: "ImapDoor"
     _login_replies = _LOGIN_REPLIES
     _mailboxes_view: ImapView | None = None
     _counted_account: str | None = None
-    _upload: ImapUpload | None = None
     _message: ImapMessageEvent | None = None
-    _watch: Watch | None = None
-    _look: asyncio.Task[None] | None = None
-    _look_timer: asyncio.TimerHandle | None = None
-    _has_changed = False
-    _looked_at_s = 0.0
-    _said_at_s = 0.0
     _sent_octets = 0
     _appended_count = 0
 
@@ -94,10 +80,7 @@ class ImapDriver(Connection[ImapSession]):
         self._log_refusal(f"NO [{code}] {text}" if code else f"NO {text}", cause=cause)
 
     def _gone(self) -> None:
-        self._stop_watching()
-        look, self._look = self._look, None
-        if look is not None:
-            look.cancel()
+        self._stop_telling()
         mailboxes = self._door.mailboxes
         # A command that a thread is at is carried out; closing waits for it, and the loop for neither.
         if self._upload is not None:
@@ -115,9 +98,9 @@ class ImapDriver(Connection[ImapSession]):
                 self._door.metrics.imap_commands.add(event.name)
                 self._begin(self._run(event.command))
             case ImapIdleEvent():
-                self._start_watching()
+                self._begin_idle()
             case ImapIdleDoneEvent():
-                self._stop_watching()
+                self._end_idle()
                 self._begin(self._run(event.command))
             case ImapContentEvent():
                 self._begin(self._write(event))
@@ -199,6 +182,7 @@ class ImapDriver(Connection[ImapSession]):
             self._say(await mailboxes.call(self._account, view.go_on, mailboxes.now_ms()))
         door.metrics.imap_command_s.observe(perf_counter() - began_s)
         self._session.done(selected=view.selected)
+        self._watch_as_wanted(view)
         self._look_after(view)
 
     async def _introduce(self, asked: ImapCommand | ImapAppendEvent) -> None:
@@ -295,6 +279,7 @@ class ImapDriver(Connection[ImapSession]):
             self._door.metrics.imap_appends += 1
         self._say(octets)
         self._session.done(selected=self._opened.selected)
+        self._watch_as_wanted(self._opened)
         self._look_after(self._opened)
 
     @property
@@ -312,80 +297,7 @@ class ImapDriver(Connection[ImapSession]):
         if upload is not None:
             self._door.mailboxes.later(upload.abort)
 
-    # ---- IDLE
-
-    def _start_watching(self) -> None:
-        self._door.metrics.imap_commands.add("IDLE")
-        self._door.metrics.imap_idle += 1
-        self._said_at_s = self._loop.time()
-        self._watch = self._door.mailboxes.wakes.watch(self._changed)
-        # The first look is for what changed before it was watched.
-        self._changed()
-
-    def _stop_watching(self) -> None:
-        watch, self._watch = self._watch, None
-        self._has_changed = False
-        if self._look_timer is not None:
-            self._look_timer.cancel()
-            self._look_timer = None
-        if watch is not None:
-            watch.close()
-            self._door.metrics.imap_idle -= 1
-
-    def _changed(self) -> None:
-        """Something of the mailbox may be new."""
-        self._has_changed = True
-        if self._look is None and self._look_timer is None:
-            early_s = self._looked_at_s + LOOK_S_MIN - self._loop.time()
-            if early_s > 0:
-                self._look_timer = self._loop.call_later(early_s, self._begin_look)
-            else:
-                self._begin_look()
-
-    def _begin_look(self) -> None:
-        self._look_timer = None
-        # Who does not read what was said is told no more for now.
-        if self._watch is not None and self._writing_paused_at_s is None:
-            self._has_changed = False
-            self._looked_at_s = self._loop.time()
-            self._look = self._loop.create_task(self._look_now(self._watch))
-
-    async def _look_now(self, watch: Watch) -> None:
-        mailboxes, view = self._door.mailboxes, self._opened
-        try:
-            # Before the look, so that nothing falls between the two.
-            watch.use(view.watched)
-            octets = await mailboxes.call(self._account, view.poll, mailboxes.now_ms())
-            if octets:
-                self._door.metrics.imap_notices += 1
-                self._say(octets)
-            self._look_after(view)
-            if self._session.closing:
-                self.advance()
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:
-            self.fail(error)
-        self._look = None
-        if self._has_changed:
-            self._changed()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._has_changed:
-            self._changed()
-
     # ---- time
-
-    def sweep(self, now_s: float) -> None:
-        super().sweep(now_s)
-        watch = self._watch
-        if watch is None or self._transport.is_closing() or self._writing_paused_at_s is not None:
-            return
-        if watch.is_blind and now_s - self._looked_at_s > BLIND_LOOK_S:
-            self._changed()
-        if now_s - self._said_at_s >= self._door.imap.still_here_s:
-            self._say(_STILL_HERE)
 
     def _time_limit_s(self) -> float | None:
         if not self._session.is_open:

@@ -112,25 +112,31 @@ class Watch:
         self.is_blind = False
         """Something of it is not watched: look from time to time."""
 
-    def use(self, paths: Iterable[str]) -> None:
+    def use(self, paths: Iterable[str]) -> bool:
         """
         Wait for these from now on. What was changed before it returns may have been missed: look once.
 
         Nothing happens once it is closed: a look that was begun before may still ask.
+
+        Returns:
+            Whether there is one among them that was not waited for before.
         """
         if self._is_closed:
-            return
+            return False
         wanted = set(paths)
         for path in self._numbers.keys() - wanted:
             self._forget(path)
         missing = [path for path in wanted if path not in self._numbers]
         self.is_blind = False
+        is_more = False
         for path in missing:
             number = self._wakes.add(self, path)
             if number is None:
                 self.is_blind = True
             else:
                 self._numbers[path] = number
+                is_more = True
+        return is_more
 
     def lost(self, number: int) -> None:
         """What was watched is gone; a new one of the same name may be there, so `use` asks again."""

@@ -36,6 +36,7 @@ PACKAGES = {
     "lmtp": "dovecot-lmtpd",
     "lmtpd": "cyrus-common",  # cyrus-imapd and dovecot-imapd exclude each other
     "imap": "dovecot-imapd",
+    "pop3-login": "dovecot-pop3d",
     "maildrop": "maildrop",
     "mutt": "mutt",
     "neomutt": "neomutt",

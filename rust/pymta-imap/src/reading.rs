@@ -393,11 +393,7 @@ pub(crate) fn refusal_of(tag: Option<String>, flaw: Flaw) -> Refusal {
         Flaw::Unknown => (Status::Bad, None, ViolationKind::UnknownCommand),
         Flaw::Syntax | Flaw::Incomplete => (Status::Bad, None, ViolationKind::Syntax),
         Flaw::TooComplex => (Status::Bad, None, ViolationKind::TooComplex),
-        Flaw::Charset => (
-            Status::No,
-            Some("BADCHARSET (US-ASCII UTF-8)"),
-            ViolationKind::Syntax,
-        ),
+        Flaw::Charset => (Status::No, Some(crate::parse::CHARSETS), ViolationKind::Syntax),
         Flaw::UidRequired => (Status::Bad, Some("UIDREQUIRED"), ViolationKind::Order),
     };
     Refusal::Violation {

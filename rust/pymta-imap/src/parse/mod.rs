@@ -14,6 +14,7 @@ mod notify;
 mod search;
 
 pub(crate) use cursor::{Cursor, Grammar, Parsed};
+pub(crate) use search::CHARSETS;
 
 use crate::capability::Extension;
 use crate::command::{Command, Tagged};

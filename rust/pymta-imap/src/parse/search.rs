@@ -1,5 +1,9 @@
 //! SEARCH, SORT and THREAD: RFC 9051 §6.4.4, RFC 5256 and what extends them.
 
+use std::borrow::Cow;
+
+use encoding_rs::{Encoding, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE};
+
 use super::{Cursor, Flaw, Parsed};
 use crate::capability::Extension;
 use crate::command::{
@@ -8,9 +12,23 @@ use crate::command::{
 };
 use crate::limits::{NESTING_MAX, SEARCH_KEYS_MAX};
 
-/// Keys read so far, and how deep the one is that is being read.
+/// What is said to who names another charset; each of these is known, and some more names of theirs.
+pub(crate) const CHARSETS: &str = "BADCHARSET (US-ASCII UTF-8 ISO-8859-1 ISO-8859-2 ISO-8859-3 ISO-8859-4 ISO-8859-5 \
+    ISO-8859-6 ISO-8859-7 ISO-8859-8 ISO-8859-9 ISO-8859-10 ISO-8859-13 ISO-8859-14 ISO-8859-15 ISO-8859-16 \
+    WINDOWS-874 WINDOWS-1250 WINDOWS-1251 WINDOWS-1252 WINDOWS-1253 WINDOWS-1254 WINDOWS-1255 WINDOWS-1256 \
+    WINDOWS-1257 WINDOWS-1258 KOI8-R KOI8-U IBM866 MACINTOSH GBK GB2312 GB18030 BIG5 EUC-JP ISO-2022-JP SHIFT_JIS \
+    EUC-KR)";
+
+/// A charset that a client named: in capitals, and how it is read.
+struct Charset {
+    name: String,
+    encoding: &'static Encoding,
+}
+
+/// Keys read so far, and how their texts are read.
 struct Keys {
     count: usize,
+    encoding: &'static Encoding,
 }
 
 impl Cursor<'_> {
@@ -66,9 +84,12 @@ impl Cursor<'_> {
         &mut self,
         kind: SearchKind,
         returns: Option<SearchReturn>,
-        charset: Option<String>,
+        charset: Option<Charset>,
     ) -> Parsed<Command> {
-        let mut keys = Keys { count: 0 };
+        let mut keys = Keys {
+            count: 0,
+            encoding: charset.as_ref().map_or(UTF_8, |charset| charset.encoding),
+        };
         let mut all = vec![self.key(&mut keys, 0)?];
         while self.take(b' ') {
             all.push(self.key(&mut keys, 0)?);
@@ -77,17 +98,31 @@ impl Cursor<'_> {
         Ok(Command::Search(Box::new(Search {
             kind,
             returns,
-            charset,
+            charset: charset.map(|charset| charset.name),
             key,
         })))
     }
 
-    fn charset(&mut self) -> Parsed<String> {
+    fn charset(&mut self) -> Parsed<Charset> {
         let name = self.text()?.to_ascii_uppercase();
-        match name.as_str() {
-            "US-ASCII" | "UTF-8" => Ok(name),
-            _ => Err(Flaw::Charset),
-        }
+        let encoding = match name.as_str() {
+            // Whoever says so and sends more means what comes next to it.
+            "US-ASCII" => Some(UTF_8),
+            // A NUL cannot be sent.
+            _ => Encoding::for_label(name.as_bytes())
+                .filter(|encoding| ![REPLACEMENT, UTF_16BE, UTF_16LE].contains(encoding)),
+        };
+        let encoding = encoding.ok_or(Flaw::Charset)?;
+        Ok(Charset { name, encoding })
+    }
+
+    /// A text that is looked for.
+    fn needle(&mut self, keys: &Keys) -> Parsed<String> {
+        let octets = self.astring()?;
+        let text = keys
+            .encoding
+            .decode_without_bom_handling_and_without_replacement(&octets);
+        text.map(Cow::into_owned).ok_or(Flaw::Syntax)
     }
 
     /// `RETURN (…) ` where it comes next.
@@ -175,12 +210,12 @@ impl Cursor<'_> {
                     self.space()?;
                     Ok(not(self.key(keys, depth + 1)?))
                 }
-                word => self.simple_key(word),
+                word => self.simple_key(word, keys),
             },
         }
     }
 
-    fn simple_key(&mut self, word: &str) -> Parsed<SearchKey> {
+    fn simple_key(&mut self, word: &str, keys: &Keys) -> Parsed<SearchKey> {
         if let Some(key) = flag_key(word) {
             return Ok(key);
         }
@@ -190,15 +225,15 @@ impl Cursor<'_> {
         self.space()?;
         Ok(match word {
             "BCC" | "CC" | "FROM" | "SUBJECT" | "TO" => {
-                SearchKey::Header(word.as_bytes().to_vec(), self.text()?)
+                SearchKey::Header(word.as_bytes().to_vec(), self.needle(keys)?)
             }
             "HEADER" => {
                 let field = self.astring()?.into_owned();
                 self.space()?;
-                SearchKey::Header(field, self.text()?)
+                SearchKey::Header(field, self.needle(keys)?)
             }
-            "BODY" => SearchKey::Body(self.text()?),
-            "TEXT" => SearchKey::Text(self.text()?),
+            "BODY" => SearchKey::Body(self.needle(keys)?),
+            "TEXT" => SearchKey::Text(self.needle(keys)?),
             "KEYWORD" => SearchKey::Keyword(self.atom()?),
             "UNKEYWORD" => not(SearchKey::Keyword(self.atom()?)),
             "UID" => SearchKey::Uid(self.set()?),

@@ -233,7 +233,12 @@ fn search_keys_make_a_tree() {
     );
     let threaded = search("THREAD REFERENCES US-ASCII ALL");
     assert_eq!(SearchKind::Thread(ThreadAlgorithm::References), threaded.kind);
-    assert_eq!(Err(Flaw::Charset), parsed("SEARCH CHARSET KOI8-R ALL"));
+    for charset in ["X-NONE", "UTF-16LE", "UTF-7", "REPLACEMENT", "\"\""] {
+        assert_eq!(
+            Err(Flaw::Charset),
+            parsed(&format!("SEARCH CHARSET {charset} ALL"))
+        );
+    }
     for line in [
         "SEARCH",
         "SEARCH X",
@@ -343,5 +348,36 @@ fn what_clients_write_is_understood() {
         "CREATE \"Entw&APw-rfe/2026\"",
     ] {
         assert!(parsed(line).is_ok(), "{line}: {:?}", parsed(line));
+    }
+}
+
+#[test]
+fn texts_are_looked_for_in_the_charset_that_is_named() {
+    let read = |charset: &str, octets: &[u8]| {
+        let begin = format!("a SEARCH CHARSET {charset} SUBJECT {{{}}}\r\n", octets.len());
+        match command(&[begin.as_bytes(), octets].concat(), grammar(), false).1 {
+            Ok(Line::Mailbox(_, tagged)) => match tagged.command {
+                Command::Search(search) => match search.key {
+                    SearchKey::Header(_, text) => Ok(text),
+                    other => panic!("{other:?}"),
+                },
+                other => panic!("{other:?}"),
+            },
+            Err(flaw) => Err(flaw),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        Ok("привет".to_owned()),
+        read("KOI8-R", b"\xd0\xd2\xc9\xd7\xc5\xd4")
+    );
+    assert_eq!(Ok("Grüße".to_owned()), read("iso-8859-1", b"Gr\xfc\xdfe"));
+    assert_eq!(Ok("日本".to_owned()), read("ISO-2022-JP", b"\x1b$BF|K\\\x1b(B"));
+    assert_eq!(Ok("ü".to_owned()), read("UTF-8", "ü".as_bytes()));
+    assert_eq!(Err(Flaw::Syntax), read("UTF-8", b"\xfc"));
+    assert_eq!(Err(Flaw::Syntax), read("EUC-JP", b"\xff\xff"));
+    let said = crate::parse::CHARSETS.strip_prefix("BADCHARSET (").unwrap();
+    for charset in said.trim_end_matches(')').split(' ') {
+        assert_eq!(Ok("x".to_owned()), read(charset, b"x"), "{charset}");
     }
 }

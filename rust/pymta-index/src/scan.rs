@@ -32,6 +32,10 @@ const WHOLE_SECOND_TICK_MS: i64 = 2_000;
 /// UIDs end here (RFC 9051: nz-number).
 const UID_MAX: u32 = u32::MAX - 1;
 
+/// Those in `new`. By itself SQLite would walk through the whole mailbox.
+pub(crate) const KNOWN_NEW: &str =
+    "SELECT uid, unique_name, rest, is_new FROM file INDEXED BY file_new WHERE mailbox = ?1 AND is_new = 1";
+
 /// A message of the index.
 struct Known {
     uid: u32,
@@ -173,7 +177,7 @@ impl Mailbox {
         let text = if scope == Scope::All {
             "SELECT uid, unique_name, rest, is_new FROM file WHERE mailbox = ?1 ORDER BY uid"
         } else {
-            "SELECT uid, unique_name, rest, is_new FROM file WHERE mailbox = ?1 AND is_new = 1"
+            KNOWN_NEW
         };
         let mut query = transaction.prepare_cached(text)?;
         let rows = query.query_map([self.key], |row| {

@@ -460,7 +460,7 @@ pub enum SearchKey {
     Flag(SystemFlag),
     /// KEYWORD
     Keyword(String),
-    /// NEW, OLD and RECENT of RFC 3501: no message is recent here, so OLD is all.
+    /// NEW, OLD and RECENT of RFC 3501: OLD is what is not recent.
     Recent,
     /// INTERNALDATE before the day, on it, or on it or after; without regard to the time zone.
     Internal(DateTest, i64),

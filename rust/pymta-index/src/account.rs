@@ -195,6 +195,25 @@ impl Account {
         self.write_or_undo(&mut (), |transaction, ()| change(transaction), |()| {})
     }
 
+    /// Likewise, of something that a power cut may undo: nobody waits for the disk. What is committed later is no less
+    /// durable for it.
+    pub(crate) fn write_lightly<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let mut index = self.lock()?;
+        let changed = || -> Result<T, IndexError> {
+            index.pragma_update(None, "synchronous", "normal")?;
+            let transaction = index.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let changed = change(&transaction)?;
+            transaction.commit()?;
+            Ok(changed)
+        };
+        let changed = changed();
+        index.pragma_update(None, "synchronous", "full")?;
+        self.watched(changed)
+    }
+
     /// Likewise; `change` keeps in `done` what it did to files, and `undo` takes it back where anything fails, also the
     /// commit. Still under the lock where SQLite has it.
     pub(crate) fn write_or_undo<T, D>(

@@ -36,6 +36,7 @@ mod metadata;
 mod model_tests;
 #[cfg(test)]
 mod race_tests;
+mod recent;
 mod records;
 mod rights;
 #[cfg(test)]

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use crate::IndexError;
 
 /// Each makes the format of its number (from 1) of the one before. What is here never changes any more.
-const MIGRATIONS: &[&str] = &[FORMAT_1];
+const MIGRATIONS: &[&str] = &[FORMAT_1, FORMAT_2];
 
 const FORMAT_1: &str = "
 CREATE TABLE account (
@@ -75,6 +75,12 @@ CREATE TABLE metadata (
     value BLOB NOT NULL,
     PRIMARY KEY (mailbox, entry)
 ) WITHOUT ROWID;
+";
+
+/// What was there before is not recent.
+const FORMAT_2: &str = "
+ALTER TABLE mailbox ADD COLUMN recent_from INTEGER NOT NULL DEFAULT 1;
+UPDATE mailbox SET recent_from = uid_next;
 ";
 
 /// The tables that have rows of a mailbox; `record` has them as well, by place.

@@ -19,7 +19,9 @@ pub mod flag {
     pub const DRAFT: u8 = 16;
     /// `$Forwarded` (RFC 5788), the one keyword that has a letter: P. It takes none of the 64 bits.
     pub const FORWARDED: u8 = 32;
-    /// All of them.
+    /// `\Recent`: what a session is told; neither the index nor a file has it.
+    pub const RECENT: u8 = 128;
+    /// All that last.
     pub const ALL: u8 = 63;
 
     /// As letters.

@@ -36,6 +36,8 @@ mod preview;
 mod quota;
 #[cfg(test)]
 mod race_tests;
+#[cfg(test)]
+mod recent_tests;
 pub mod record;
 mod record_codec;
 mod rights;

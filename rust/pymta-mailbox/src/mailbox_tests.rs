@@ -222,8 +222,8 @@ fn copy_says_which_became_which() {
     let said = session.flags();
     assert_eq!(
         lines(
-            "* 1 FETCH (UID 1 FLAGS ())
-            * 2 FETCH (UID 2 FLAGS ())
+            r"* 1 FETCH (UID 1 FLAGS (\Recent))
+            * 2 FETCH (UID 2 FLAGS (\Recent))
             a OK Fetched"
         ),
         said

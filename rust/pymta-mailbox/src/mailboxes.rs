@@ -40,12 +40,15 @@ impl View {
         let (mailbox, place) = self.mailbox_for(name, Rights::READ, now)?;
         let is_read_only = is_read_only || !place.rights.has_any(Rights::CHANGING);
         let mut picture = Picture::of(Arc::clone(&mailbox), name, place, is_read_only, now)?;
+        if !self.enabled.rev2 {
+            picture.take_recent()?;
+        }
         picture.condstore = condstore || qresync.is_some() || self.enabled.condstore || self.enabled.qresync;
         picture.say_flags(out);
         line(out, &format!("* {} EXISTS", picture.rows().len()));
         let rev2 = self.enabled.rev2;
         if !rev2 {
-            line(out, "* 0 RECENT");
+            line(out, &format!("* {} RECENT", picture.recent_count()));
             let unseen = picture.rows().iter().position(|row| row.flags & flag::SEEN == 0);
             if let Some(at) = unseen {
                 line(out, &format!("* OK [UNSEEN {}] The first one unseen", at + 1));
@@ -141,7 +144,7 @@ impl View {
         for item in items {
             words.push(match item {
                 StatusItem::Messages => format!("MESSAGES {}", status.messages),
-                StatusItem::Recent => "RECENT 0".to_owned(),
+                StatusItem::Recent => format!("RECENT {}", mailbox.recent_count()?),
                 StatusItem::UidNext => format!("UIDNEXT {}", status.uid_next),
                 StatusItem::UidValidity => format!("UIDVALIDITY {}", status.uid_validity),
                 StatusItem::Unseen => format!("UNSEEN {}", status.unseen),

@@ -65,6 +65,8 @@ pub(crate) struct Picture {
     /// Names of the keywords' bits; an empty one is free.
     pub(crate) keywords: Vec<String>,
     keywords_are_new: bool,
+    /// Of a session that knows `\Recent`; IMAP4rev2 has no such flag.
+    has_recent: bool,
     /// `$` (RFC 5182): UIDs, ascending.
     pub(crate) saved: Vec<u32>,
     /// What the client wants to be told of.
@@ -143,6 +145,7 @@ impl Picture {
             dirty: Vec::new(),
             keywords: mailbox.keywords()?,
             keywords_are_new: false,
+            has_recent: false,
             saved: Vec::new(),
             wants: Wants::default(),
             owes_gone: false,
@@ -207,7 +210,41 @@ impl Picture {
             self.take_keywords()?;
         }
         self.take(&changes);
+        self.mark_recent(self.told)
+    }
+
+    /// The client knows `\Recent`, and is told.
+    pub(crate) fn take_recent(&mut self) -> Result<(), IndexError> {
+        self.has_recent = true;
+        self.mark_recent(0)
+    }
+
+    /// Of the rows from a place on, marks those of which no session was told; this one is.
+    fn mark_recent(&mut self, place: usize) -> Result<(), IndexError> {
+        let Some(last) = self.rows[place..].last().filter(|_| self.has_recent) else {
+            return Ok(());
+        };
+        let end = last.uid.saturating_add(1);
+        let from = if self.is_read_only {
+            self.mailbox.recent_from()?
+        } else {
+            self.mailbox.take_recent(end)?
+        };
+        for row in self.rows[place..].iter_mut().rev() {
+            if row.uid < from {
+                break;
+            }
+            row.flags |= flag::RECENT;
+        }
         Ok(())
+    }
+
+    /// How many of the messages are recent.
+    pub(crate) fn recent_count(&self) -> usize {
+        self.rows()
+            .iter()
+            .filter(|row| row.flags & flag::RECENT != 0)
+            .count()
     }
 
     fn take(&mut self, changes: &Changes) {
@@ -215,12 +252,15 @@ impl Picture {
             match self.rows.binary_search_by_key(&message.uid, |row| row.uid) {
                 Ok(at) => {
                     let row = self.rows[at];
-                    let has_other_flags = row.flags != message.flags || row.keywords != message.keywords;
+                    let recent = row.flags & flag::RECENT;
+                    let has_other_flags =
+                        row.flags != message.flags | recent || row.keywords != message.keywords;
                     let is_news = has_other_flags || self.condstore && row.modseq != message.modseq;
                     if is_news && at < self.told {
                         self.dirty.push(message.uid);
                     }
                     self.rows[at] = *message;
+                    self.rows[at].flags |= recent;
                 }
                 // UIDs ascend in the order of commits: nothing new comes in between.
                 Err(at) if at == self.rows.len() => self.rows.push(*message),
@@ -248,7 +288,9 @@ impl Picture {
     pub(crate) fn set(&mut self, changed: &[Message]) {
         for message in changed {
             if let Ok(at) = self.rows.binary_search_by_key(&message.uid, |row| row.uid) {
+                let recent = self.rows[at].flags & flag::RECENT;
                 self.rows[at] = *message;
+                self.rows[at].flags |= recent;
             }
         }
     }
@@ -277,7 +319,8 @@ impl Picture {
                 StoreMode::Remove => (row.flags & !flags, row.keywords & !keywords),
                 StoreMode::Replace => (flags, keywords),
             };
-            if expected != (message.flags, message.keywords) {
+            let recent = row.flags & flag::RECENT;
+            if (expected.0 | recent, expected.1) != (message.flags | recent, message.keywords) {
                 self.dirty.push(message.uid);
             }
         }
@@ -304,7 +347,7 @@ impl Picture {
         self.told = self.rows.len();
         line(out, &format!("* {} EXISTS", self.told));
         if !enabled.rev2 {
-            line(out, "* 0 RECENT");
+            line(out, &format!("* {} RECENT", self.recent_count()));
         }
     }
 

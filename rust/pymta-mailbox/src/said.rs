@@ -78,13 +78,14 @@ pub(crate) fn simple(
 
 /// Appends `FLAGS (…)`.
 pub fn flags(message: &Message, keywords: &[String], out: &mut Vec<u8>) {
-    const LETTERS: [(u8, &[u8]); 6] = [
+    const LETTERS: [(u8, &[u8]); 7] = [
         (flag::ANSWERED, b"\\Answered"),
         (flag::FLAGGED, b"\\Flagged"),
         (flag::DELETED, b"\\Deleted"),
         (flag::SEEN, b"\\Seen"),
         (flag::DRAFT, b"\\Draft"),
         (flag::FORWARDED, b"$Forwarded"),
+        (flag::RECENT, b"\\Recent"),
     ];
     out.extend_from_slice(b"FLAGS (");
     let before = out.len();

@@ -14,6 +14,8 @@ pub(crate) struct Sandbox {
     pub(crate) root: PathBuf,
     pub(crate) accounts: Accounts,
     number: AtomicU64,
+    /// What comes into the inbox is `\Recent`: one more thing that is said, of which few tests want to know.
+    pub(crate) has_recent: bool,
 }
 
 pub(crate) fn now() -> UnixMs {
@@ -38,6 +40,7 @@ impl Sandbox {
         std::fs::create_dir_all(&root).unwrap();
         Self {
             accounts: accounts(&root, Host::new("mail.example.test", 7)),
+            has_recent: false,
             root,
             number: AtomicU64::new(1),
         }
@@ -61,8 +64,13 @@ impl Sandbox {
             shares_with_anyone: true,
         };
         let path = MailboxPath::new(["user"]).unwrap();
+        let view = self.accounts.open(&path, reader, now()).unwrap();
+        if !self.has_recent {
+            let inbox = view.account.mailbox("INBOX", now()).unwrap().unwrap();
+            inbox.take_recent(u32::MAX).unwrap();
+        }
         Session {
-            view: self.accounts.open(&path, reader, now()).unwrap(),
+            view,
             enabled,
             now: now(),
             largest: 0,

@@ -153,7 +153,8 @@ fn made(key: &SearchKey, context: &Context<'_>, depth: usize) -> Test {
         SearchKey::ModSeq(modseq) => Test::ModSeq(*modseq),
         SearchKey::EmailId(id) => Test::EmailId(id.clone()),
         SearchKey::ThreadId(id) => Test::ThreadId(id.clone()),
-        // RECENT finds nothing: no message is recent here. Nor does what the grammar may learn first.
+        SearchKey::Recent => Test::Flag(flag::RECENT),
+        // What the grammar may learn first.
         _ => Test::Const(false),
     }
 }

@@ -1,11 +1,11 @@
 //! Names of mailboxes: modified UTF-7 (RFC 3501 §5.1.3) ↔ UTF-8, and INBOX in whatever case.
 //!
-//! Not here: which names a store can have (`pymta-index`).
+//! Not here: which names a store can have (`pymta-index`), and the encoding itself (`pymta-types`).
+
+use pymta_types::{from_utf7, to_utf7};
 
 /// The longest name that is taken, in UTF-8.
 pub const NAME_OCTETS_MAX: usize = 1000;
-
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
 
 /// The name that a client wrote; None where it is none. `utf8`: UTF-8 is what the session has (RFC 6855 §3, RFC 9051
 /// §5.1), and `&` a letter as any other.
@@ -13,7 +13,11 @@ const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 /// INBOX, and its part of a name below it, comes out in capitals; a separator at the end is gone.
 pub fn decode(wire: &[u8], utf8: bool) -> Option<String> {
     let text = str::from_utf8(wire).ok()?;
-    let name = if utf8 { text.to_owned() } else { from_utf7(text)? };
+    let name = if utf8 {
+        text.to_owned()
+    } else {
+        from_utf7(text, &[])?
+    };
     if name.len() > NAME_OCTETS_MAX || name.chars().any(char::is_control) {
         return None;
     }
@@ -38,79 +42,8 @@ pub fn decode_pattern(wire: &[u8], utf8: bool) -> Option<String> {
 }
 
 /// The name as the wire has it where UTF-8 was not enabled.
-pub fn to_utf7(name: &str) -> String {
-    let mut wire = String::with_capacity(name.len());
-    let mut shifted = String::new();
-    for letter in name.chars() {
-        if matches!(letter, ' '..='~') {
-            shift(&mut wire, &mut shifted);
-            wire.push(letter);
-            if letter == '&' {
-                wire.push('-');
-            }
-        } else {
-            shifted.push(letter);
-        }
-    }
-    shift(&mut wire, &mut shifted);
-    wire
-}
-
-/// Writes what was gathered between `&` and `-`.
-fn shift(wire: &mut String, shifted: &mut String) {
-    if shifted.is_empty() {
-        return;
-    }
-    wire.push('&');
-    let (mut bits, mut count) = (0u32, 0);
-    for unit in shifted.encode_utf16() {
-        bits = bits << 16 | u32::from(unit);
-        count += 16;
-        while count >= 6 {
-            count -= 6;
-            wire.push(char::from(ALPHABET[(bits >> count & 63) as usize]));
-        }
-        bits &= (1 << count) - 1;
-    }
-    if count > 0 {
-        wire.push(char::from(ALPHABET[(bits << (6 - count) & 63) as usize]));
-    }
-    wire.push('-');
-    shifted.clear();
-}
-
-/// None for what `to_utf7` would not have written: two spellings would be two names.
-fn from_utf7(wire: &str) -> Option<String> {
-    let mut name = String::with_capacity(wire.len());
-    let mut rest = wire;
-    while let Some((before, behind)) = rest.split_once('&') {
-        name.push_str(before);
-        let (shifted, after) = behind.split_once('-')?;
-        if shifted.is_empty() {
-            name.push('&');
-        } else {
-            name.push_str(&unshift(shifted)?);
-        }
-        rest = after;
-    }
-    name.push_str(rest);
-    (to_utf7(&name) == wire).then_some(name)
-}
-
-fn unshift(shifted: &str) -> Option<String> {
-    let (mut bits, mut count) = (0u32, 0);
-    let mut units = Vec::with_capacity(shifted.len() * 6 / 16);
-    for digit in shifted.bytes() {
-        let value = ALPHABET.iter().position(|&one| one == digit)?;
-        bits = bits << 6 | u32::try_from(value).ok()?;
-        count += 6;
-        if count >= 16 {
-            count -= 16;
-            units.push(u16::try_from(bits >> count & 0xffff).ok()?);
-            bits &= (1 << count) - 1;
-        }
-    }
-    String::from_utf16(&units).ok()
+pub fn encode(name: &str) -> String {
+    to_utf7(name, &[])
 }
 
 #[cfg(test)]
@@ -132,7 +65,7 @@ mod tests {
             ("", ""),
         ] {
             assert_eq!(Some(name.to_owned()), decode(wire.as_bytes(), false), "{wire}");
-            assert_eq!(wire, to_utf7(name));
+            assert_eq!(wire, encode(name));
             assert_eq!(Some(name.to_owned()), decode(name.as_bytes(), true), "{wire}");
         }
     }
@@ -180,14 +113,14 @@ mod tests {
     proptest! {
         #[test]
         fn every_name_comes_back(name in "[^\\p{Cc}/]{0,20}") {
-            let decoded = decode(to_utf7(&name).as_bytes(), false).unwrap();
+            let decoded = decode(encode(&name).as_bytes(), false).unwrap();
             prop_assert!(decoded.eq_ignore_ascii_case(&name));
         }
 
         #[test]
         fn what_is_a_name_has_one_spelling(wire in "[&,A-Za-c+-]{0,12}") {
-            if let Some(name) = from_utf7(&wire) {
-                prop_assert_eq!(wire, to_utf7(&name));
+            if let Some(name) = decode(wire.as_bytes(), false) {
+                prop_assert!(encode(&name).eq_ignore_ascii_case(&wire));
             }
         }
     }

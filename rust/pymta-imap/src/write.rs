@@ -157,7 +157,7 @@ pub fn mailbox(out: &mut Vec<u8>, name: &str, utf8: bool) {
     } else if utf8 {
         string(out, name.as_bytes(), true);
     } else {
-        string(out, mailbox_name::to_utf7(name).as_bytes(), false);
+        string(out, mailbox_name::encode(name).as_bytes(), false);
     }
 }
 

@@ -14,6 +14,7 @@ mod batch;
 mod batch_tests;
 mod error;
 mod files;
+mod folder_name;
 mod lines;
 mod lock;
 mod mailbox;
@@ -30,11 +31,11 @@ mod store;
 #[cfg(test)]
 mod store_tests;
 mod uid;
-mod utf7;
 
 pub use batch::{Content, Delivered, Delivery, LineEndings};
 pub use error::MaildirError;
 pub use files::{Disk, Files, Stat};
+pub use folder_name::{FolderNameError, from_disk, to_disk};
 pub use lines::ToLf;
 pub use mailbox::{Entry, OpenFolder, folders_of, open_for_delivery, open_mailbox, open_subfolders};
 pub use maildrop::{Held, Maildrop, OpenMessage};
@@ -42,4 +43,3 @@ pub use name::{Flags, Host, MessageName, unique_part, with_letters};
 pub use path::{FolderName, MailboxPath};
 pub use quota::{Quota, Usage, admits, note_change, used};
 pub use store::{Completion, Store, Waker};
-pub use utf7::{FolderNameError, from_disk, to_disk};

@@ -3,14 +3,13 @@
 //! What could not be part of a level on disk (a dot, a backslash) is written in base64 as well, so that every name that
 //! a client may choose has a folder, and a name read back is the one that was written.
 
-use std::fmt::Write;
-
+use pymta_types::{from_utf7, to_utf7};
 use thiserror::Error;
 
 use crate::path::FolderName;
 
-/// Modified base64: `,` stands for `/`.
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
+/// Printable, but not in a level on disk: one parts levels, the other parts folders elsewhere.
+const HIDDEN: &[char] = &['.', '\\'];
 
 /// A name that no folder can have: an empty level, a control character, or too long.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Error)]
@@ -25,83 +24,20 @@ pub fn to_disk(name: &str) -> Result<FolderName, FolderNameError> {
     if name.chars().any(char::is_control) {
         return Err(FolderNameError);
     }
-    let levels: Vec<String> = name.split('/').map(encode).collect();
+    let levels: Vec<String> = name.split('/').map(|level| to_utf7(level, HIDDEN)).collect();
     FolderName::new(&levels.join(".")).map_err(|_| FolderNameError)
 }
 
 /// The mailbox's name for a folder on disk, with its leading dot; None where it is none that `to_disk` makes.
 pub fn from_disk(on_disk: &str) -> Option<String> {
-    let levels: Option<Vec<String>> = on_disk.strip_prefix('.')?.split('.').map(decode).collect();
+    let levels: Option<Vec<String>> = on_disk
+        .strip_prefix('.')?
+        .split('.')
+        .map(|level| from_utf7(level, HIDDEN))
+        .collect();
     let name = levels?.join("/");
     let is_same = to_disk(&name).is_ok_and(|folder| folder.on_disk() == on_disk);
     is_same.then_some(name)
-}
-
-fn encode(level: &str) -> String {
-    let (mut out, mut wide) = (String::new(), Vec::new());
-    for c in level.chars() {
-        if matches!(c, ' '..='~') && !matches!(c, '.' | '\\') {
-            flush(&mut wide, &mut out);
-            out.push(c);
-            if c == '&' {
-                out.push('-');
-            }
-        } else {
-            wide.extend_from_slice(c.encode_utf16(&mut [0; 2]));
-        }
-    }
-    flush(&mut wide, &mut out);
-    out
-}
-
-/// Writes what has to be base64.
-fn flush(wide: &mut Vec<u16>, out: &mut String) {
-    if wide.is_empty() {
-        return;
-    }
-    out.push('&');
-    let (mut bits, mut count) = (0u32, 0u32);
-    for unit in wide.drain(..) {
-        bits = bits << 16 | u32::from(unit);
-        count += 16;
-        while count >= 6 {
-            count -= 6;
-            out.push(char::from(ALPHABET[(bits >> count & 63) as usize]));
-        }
-        bits &= (1 << count) - 1;
-    }
-    if count > 0 {
-        out.push(char::from(ALPHABET[(bits << (6 - count) & 63) as usize]));
-    }
-    let _ = out.write_char('-'); // writing to a String cannot fail
-}
-
-fn decode(level: &str) -> Option<String> {
-    let mut out = String::new();
-    let mut rest = level;
-    while let Some((plain, after)) = rest.split_once('&') {
-        out.push_str(plain);
-        let (coded, behind) = after.split_once('-')?;
-        rest = behind;
-        if coded.is_empty() {
-            out.push('&');
-            continue;
-        }
-        let (mut bits, mut count, mut wide) = (0u32, 0u32, Vec::new());
-        for octet in coded.bytes() {
-            let value = ALPHABET.iter().position(|&known| known == octet)?;
-            bits = bits << 6 | u32::try_from(value).ok()?;
-            count += 6;
-            if count >= 16 {
-                count -= 16;
-                wide.push(u16::try_from(bits >> count & 0xffff).ok()?);
-            }
-            bits &= (1 << count) - 1;
-        }
-        out.push_str(&String::from_utf16(&wide).ok()?);
-    }
-    out.push_str(rest);
-    Some(out)
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ PACKAGES = {
     "pebble": "pebble",
     "procmail": "procmail",
     "strace": "strace",
+    "tmux": "tmux",
     "unbound": "unbound",
     "slapd": "slapd",
     "ldapmodify": "ldap-utils",

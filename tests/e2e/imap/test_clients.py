@@ -14,6 +14,8 @@ import pytest
 
 from tests.e2e.imap.conftest import ALICE, HOST, PASSWORD, Reading, message, ok
 from tests.partners.program import run_to_end, secret_file
+from tests.partners.terminal import Terminal
+from tests.partners.waiting import wait_until
 
 Start = Callable[..., Reading]
 COUNT = 5
@@ -45,9 +47,10 @@ def found(maildir: Path) -> list[bytes]:
 
 
 def without_added_fields(content: bytes) -> bytes:
-    """Some programs note in the header section where they have it from."""
+    """Some programs note in the header section where they have it from, or how long it is."""
+    added = (b"x-tuid", b"x-offlineimap", b"content-length:", b"lines:")
     lines = content.splitlines(keepends=True)
-    return b"".join(line for line in lines if not line.lower().startswith((b"x-tuid", b"x-offlineimap")))
+    return b"".join(line for line in lines if not line.lower().startswith(added))
 
 
 def states(reading: Reading, mailbox: str = "INBOX") -> list[bytes]:
@@ -299,33 +302,50 @@ SSL_CAfile = {reading.ca_file}
     assert COUNT - 1 == len(found(maildir))
 
 
-def test_neomutt_reads(reading: Reading, tmp_path: Path) -> None:
+def test_neomutt_shows_copies_flags_and_removes(reading: Reading, tmp_path: Path) -> None:
     config = secret_file(
         tmp_path,
         "neomuttrc",
         f"""\
 set folder = "imaps://{HOST}:{reading.port()}/"
+set spool_file = "+INBOX"
 set imap_user = "{ALICE}"
 set imap_pass = "{PASSWORD}"
 set certificate_file = "{reading.ca_file}"
-set ssl_usesystemcerts = no
 set ssl_force_tls = yes
 set confirmappend = no
 set mbox_type = Maildir
 set move = no
 set copy = no
-set wait_key = no
 set confirmcreate = no
-push "<tag-pattern>~A<enter><tag-prefix><copy-message>{tmp_path}/got<enter><quit>"
+set delete = yes
+set quit = yes
+set sort = subject
 """,
     )
-    run_to_end(
-        "script", "-qec", f"neomutt -F {config} -f imaps://{HOST}:{reading.port()}/INBOX", "/dev/null",
-        folder=tmp_path, TERM="xterm",
-    )  # fmt: skip
-    got = found(tmp_path / "got")
-    assert COUNT == len(got)
-    assert all(any(b"Subject: n%d\n" % number in content for content in got) for number in range(COUNT))
+    with Terminal("neomutt", "-n", "-F", config, folder=tmp_path) as neomutt:
+        listed = neomutt.wait_for(*(f"n{number}" for number in range(COUNT)), f"Msgs:{COUNT}")
+        assert ["n0"] == [line.split()[-1] for line in listed.splitlines() if "!" in line.partition("Ann")[0]]
+        neomutt.press("T")
+        neomutt.wait_for("Tag messages matching:")
+        neomutt.press("~A", "Enter", ";", "C")
+        neomutt.wait_for("Copy tagged to mailbox")
+        neomutt.press("C-u", f"{tmp_path}/got", "Enter")
+        wait_until(lambda: COUNT == len(found(tmp_path / "got")), "all are copied")
+
+        neomutt.press("/", "~s n3", "Enter", "Enter")
+        neomutt.wait_for("Subject: n3", "body 3")
+        neomutt.press("d", "c", "+Archive", "Enter")
+        neomutt.wait_for("n9", "Msgs:1")
+        neomutt.press("F", "q")
+        neomutt.wait_ended()
+    assert sorted(message(number) for number in range(COUNT)) == sorted(
+        map(without_added_fields, found(tmp_path / "got"))
+    )
+    with reading.client() as imap:
+        assert [str(COUNT - 1).encode()] == ok(imap.select())
+        assert b"" == ok(imap.search(None, "SUBJECT", "n3"))[0]
+    assert all(b"\\Flagged" in line for line in states(reading, "Archive"))
 
 
 def test_fetchmail(reading: Reading, tmp_path: Path) -> None:

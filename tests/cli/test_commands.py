@@ -101,9 +101,19 @@ def test_each_command_of_the_queue_explains_itself() -> None:
 
 
 def test_the_banner_names_the_ports_and_one_command_for_a_first_message(tmp_path: Path) -> None:
-    text = banner(load_default(tmp_path), [("relay", "127.0.0.1:2525"), ("pop3", "127.0.0.1:2110")])
-    assert "SMTP relay" in text
-    assert "  POP3   " in text
+    """
+    And the TLS that each port wants: whoever sets up a mail program is asked for it.
+    """
+    doors = ["relay", "submission", "submissions", "pop3", "imaps"]
+    text = banner(load_default(tmp_path), [(name, f"127.0.0.1:25{at}") for at, name in enumerate(doors, 25)])
+    for label in (
+        "SMTP relay ",
+        "SMTP submission, STARTTLS ",
+        "SMTP submission, TLS ",
+        "POP3, STARTTLS ",
+        "IMAP, TLS ",
+    ):
+        assert f"\n  {label} " in text
 
     for part in (
         "127.0.0.1:2525",

@@ -38,7 +38,7 @@ def run(loaded: Loaded, *, version: str, load_again: LoadAgain, announce: Announ
         loaded: What it is told.
         version: Of pymta, for those who ask.
         load_again: Reads the configuration anew, for a reload.
-        announce: Called with (role, address) of the open doors when it is ready.
+        announce: Called with (name, address) of the open doors when it is ready.
 
     Raises:
         ConfigError, SpoolError, OSError: It cannot start; one line says why.
@@ -109,7 +109,7 @@ class _Process:
             await keeper.start()
             await self._start_doors(closers)
             memory.settle()
-            self._announce([(listener.settings.role, listener.where) for listener in server.listeners])
+            self._announce([(listener.settings.name, listener.where) for listener in server.listeners])
             await self._stop_asked.wait()
         finally:
             stop_lag()

@@ -119,7 +119,7 @@ class Supervisor:
             listeners = (await self._everyone.status()).listeners
             doors = ", ".join(f"{listener.name} at {listener.address}" for listener in listeners)
             log.emit(Admin(action="ready", detail=f"{self._count} workers; {doors}"))
-            self._announce([(listener.role, listener.address) for listener in listeners])
+            self._announce([(listener.name, listener.address) for listener in listeners])
             await self._stop_asked.wait()
             self._everyone.stopping = True
         finally:

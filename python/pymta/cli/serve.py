@@ -18,6 +18,7 @@ from pymta.cli.version import other_distribution, version
 if TYPE_CHECKING:
     from pymta.app.first_start import FirstAccount
     from pymta.config.load import Loaded
+    from pymta.config.settings import Settings
 
 __all__ = ["banner"]
 
@@ -81,19 +82,18 @@ def banner(loaded: Loaded, listeners: Sequence[tuple[str, str]], first: FirstAcc
 
     Args:
         loaded: The settings.
-        listeners: (role, address) of the doors that are open, with the ports that they really have.
+        listeners: (name, address) of the doors that are open, with the ports that they really have.
         first: The account that was made at this start.
     """
     settings = loaded.settings
     lines = [f"pymta as {settings.server.hostname}, data in {settings.server.data_folder}"]
     lines += [f"configuration: {', '.join(map(str, loaded.files)) or 'none, the embedded default'}", ""]
-    named = {"lmtp": "LMTP", "pop3": "POP3", "imap": "IMAP"}
-    lines += [f"  {named.get(role, f'SMTP {role}'):<20}{address}" for role, address in listeners]
+    lines += [f"  {_door(settings, name):<28}{address}" for name, address in listeners]
     if settings.http.enabled:
-        lines.append(f"  {'HTTP':<20}http://{settings.http.address}/  (metrics, health)")
+        lines.append(f"  {'HTTP':<28}http://{settings.http.address}/  (metrics, health)")
     if settings.sink.address is not None:
         folder = settings.sink.folder or settings.server.data_folder / "sink"
-        lines.append(f"  {'sink':<20}{settings.sink.address}  keeps what arrives in {folder}")
+        lines.append(f"  {'sink':<28}{settings.sink.address}  keeps what arrives in {folder}")
     if not loaded.files:
         if first is not None:
             lines += ["", f"  account {first.name}, password {first.password}  (shown only now)"]
@@ -103,6 +103,13 @@ def banner(loaded: Loaded, listeners: Sequence[tuple[str, str]], first: FirstAcc
         lines += ["", "In a second terminal, send a first message and see where it went:", "", f"  {command}"]
         lines += ["", "Ctrl-C stops the server."]
     return "\n".join([*lines, ""])
+
+
+def _door(settings: Settings, name: str) -> str:
+    """What a client calls a listener: its protocol, and the TLS that the client has to be set to."""
+    listener = next(listener for listener in settings.listeners if listener.name == name)
+    protocol = {"lmtp": "LMTP", "pop3": "POP3", "imap": "IMAP"}.get(listener.role, f"SMTP {listener.role}")
+    return protocol + {"none": "", "starttls": ", STARTTLS", "implicit": ", TLS"}[listener.tls]
 
 
 def first_message(program: str, hint: str = "") -> str:

@@ -175,8 +175,8 @@ fn a_message_is_written_as_every_reader_wants_it() {
 
 proptest! {
     #[test]
-    fn a_message_comes_back_as_it_was(body in "[>x]{0,2}(From |x|\n|>From |From a@b Thu Nov 16 10:00:00 2023\n){0,12}", step in 1usize..9) {
-        let message = format!("A: 1\n\n{body}");
+    fn a_message_comes_back_as_it_was(head in "|[ \t]x\n", body in "[>x]{0,2}(From |x|\n|>From |From a@b Thu Nov 16 10:00:00 2023\n){0,12}", step in 1usize..9) {
+        let message = format!("{head}A: 1\n\n{body}");
         let mut text = written(message.as_bytes());
         text.extend(written(b"B: 2\n\nother\n"));
         let found = messages_as(&text, Escaping::Mboxrd, step);
@@ -303,11 +303,14 @@ fn a_tree_of_files_is_a_tree_of_mailboxes() {
     sandbox.put("tree/Empty", "");
     sandbox.put("tree/Inbox.msf", "// <!-- <mdb:mork");
     sandbox.put("tree/.hidden", &mail);
+    sandbox.put("tree/letter.eml", "From: a@b.c\n\nx\n");
+    sandbox.put("tree/notes.txt", "From the start\n\nx\n");
     let upkeep = sandbox.upkeep();
     let others = upkeep
         .import_mbox(&sandbox.0.join("tree"), None, Escaping::Mboxrd, NOW)
         .unwrap();
-    assert_eq!(others, [sandbox.0.join("tree/Inbox.msf")]);
+    let passed_over = ["Inbox.msf", "letter.eml", "notes.txt"].map(|name| sandbox.0.join("tree").join(name));
+    assert_eq!(others, passed_over);
     let (there, back) = (sandbox.0.join("back"), Sandbox::new());
     upkeep.export_mbox(&there, None, NOW).unwrap();
     let again = upkeep.export_mbox(&there, None, NOW);

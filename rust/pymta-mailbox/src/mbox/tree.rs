@@ -9,12 +9,13 @@
 //! | `Archive.mbox/mbox` | `Archive` | Apple Mail |
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use pymta_index::INBOX;
 
-use super::MboxError;
+use super::read::Reader;
+use super::{Escaping, MboxError};
 
 /// Folders below folders.
 const DEPTH_MAX: usize = 32;
@@ -101,15 +102,5 @@ fn hidden(level: &str) -> String {
 
 /// Whether a file begins as one does, or is empty.
 fn is_mbox(path: &Path) -> io::Result<bool> {
-    let mut begin = [0; 6];
-    let mut file = fs::File::open(path)?;
-    let mut octets = 0;
-    while octets < begin.len() {
-        match file.read(&mut begin[octets..])? {
-            0 => break,
-            more => octets += more,
-        }
-    }
-    let begin = begin[..octets].trim_ascii_start();
-    Ok(begin.is_empty() || begin.starts_with(b"From") || b"From ".starts_with(begin))
+    Reader::new(fs::File::open(path)?, Escaping::default()).begins_well()
 }

@@ -27,11 +27,18 @@ pub(super) fn write(out: &mut impl Write, message: impl Read, sheet: &Sheet<'_>)
     while next(&mut source, &mut line)? && line != b"\n" && header.len() < HEADER_OCTETS_MAX {
         header.extend_from_slice(&line);
     }
-    let (header, _) = fields::split(&header);
+    let (mut header, _) = fields::split(&header);
     let mut begin = Vec::new();
     from_line::write(&mut begin, reverse_path(&header), sheet.date_s);
-    // In front, where no field of the message can be cut in two by them.
-    fields::write(&mut begin, sheet.flags, sheet.keywords);
+    // In front, where no field of the message can be cut in two by them; but a first line that begins with a blank would
+    // go on with the last of them.
+    let goes_on = header.starts_with(b" ") || header.starts_with(b"\t");
+    let of_flags = if goes_on && header.ends_with(b"\n") {
+        &mut header
+    } else {
+        &mut begin
+    };
+    fields::write(of_flags, sheet.flags, sheet.keywords);
     out.write_all(&begin)?;
     let mut is_at_start = true;
     for line in header.split_inclusive(|&octet| octet == b'\n') {

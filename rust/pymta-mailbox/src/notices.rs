@@ -164,7 +164,7 @@ impl View {
             .mailbox(name, now)
             .and_then(|mailbox| mailbox.changes(was.highest_modseq))
         {
-            Err(IndexError::NoMailbox) => return Ok(false),
+            Err(IndexError::NoMailbox | IndexError::NoRight) => return Ok(false),
             changes => changes?,
         };
         Ok(!changes.vanished.is_empty())

@@ -268,7 +268,8 @@ impl View {
         selected.is_some_and(|picture| Some(picture.mailbox.id()) == info.id)
     }
 
-    /// A STATUS response that nobody asked for by its items. Nothing of a mailbox that is gone meanwhile.
+    /// A STATUS response that nobody asked for by its items. Nothing of a mailbox that is gone meanwhile, or
+    /// that its owner took from himself: it does not keep others from being told of.
     pub(crate) fn say_news(
         &mut self,
         name: &str,
@@ -293,7 +294,7 @@ impl View {
             picture.condstore = condstore;
         }
         match said {
-            Err(IndexError::NoMailbox) => {
+            Err(IndexError::NoMailbox | IndexError::NoRight) => {
                 out.truncate(length);
                 Ok(())
             }

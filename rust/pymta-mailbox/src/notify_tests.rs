@@ -4,6 +4,7 @@ use pymta_imap::command::{
     Command, FetchItem, MetadataDepth, Notify, NotifyEvent, NotifyGroup, NotifyMailboxes,
 };
 
+use crate::rights_tests::{OWNER, set_acl};
 use crate::sandbox::{Sandbox, Session, add_flags, copy, deleted, numbers, seen};
 
 fn messages() -> Vec<NotifyEvent> {
@@ -171,4 +172,27 @@ fn annotations_of_mailboxes_and_of_the_server_are_told_without_their_values() {
         depth: MetadataDepth::Zero,
     };
     assert!(one.say(asked).contains("/private/x NIL"));
+}
+
+#[test]
+fn a_mailbox_that_its_owner_may_not_read_does_not_keep_others_from_being_told_of() {
+    let sandbox = Sandbox::new();
+    let groups = || vec![(NotifyMailboxes::Personal, messages())];
+    let (mut one, mut other) = listening(&sandbox, groups());
+    other.say(set_acl("a", OWNER, ""));
+    for name in ["a", "c"] {
+        let folder = sandbox.folder().join(format!(".{name}"));
+        std::fs::write(folder.join("new/1700000000.M1P1.h"), "A: 1\n\n").unwrap();
+    }
+    assert_eq!(vec!["c"], counted(&one.poll_between()));
+    assert_eq!("", one.poll_between());
+    let Command::Notify(Some(asked)) = set(groups()) else {
+        unreachable!()
+    };
+    let said = one.say(Command::Notify(Some(Notify {
+        status: true,
+        ..asked
+    })));
+    assert!(said.ends_with("a OK So it is\r\n"), "{said}");
+    assert_eq!(vec!["INBOX", "a/b", "ab", "c"], counted(&said));
 }

@@ -233,8 +233,7 @@ impl Acl {
         {
             return Err(IndexError::BadName);
         }
-        let is_same = |entry: &AclEntry| entry.identifier == *identifier && entry.is_negative == is_negative;
-        let at = self.entries.iter().position(is_same);
+        let at = self.gather(identifier, is_negative);
         let is_of_owner = *identifier == Identifier::Owner && !is_negative;
         let held = match at {
             Some(at) => self.entries[at].rights,
@@ -264,6 +263,39 @@ impl Acl {
             None => {}
         }
         Ok(())
+    }
+
+    /// Where its line is. Another program may have written several (`anyone` and `authenticated`), which are made one: what
+    /// is taken away must not stay in the second.
+    fn gather(&mut self, identifier: &Identifier, is_negative: bool) -> Option<usize> {
+        let is_same = |entry: &AclEntry| entry.identifier == *identifier && entry.is_negative == is_negative;
+        let at = self.entries.iter().position(is_same)?;
+        let (first, more) = self.entries.split_at_mut(at + 1);
+        for entry in more.iter().filter(|entry| is_same(entry)) {
+            first[at].rights = first[at].rights | entry.rights;
+        }
+        let mut is_first = true;
+        self.entries
+            .retain(|entry| !is_same(entry) || std::mem::take(&mut is_first));
+        Some(at)
+    }
+
+    /// Lines that mean the owner by his name are the owner's.
+    pub fn name_owner(&mut self, owner: &str) {
+        let lines = self.entries.iter_mut().map(|entry| &mut entry.identifier);
+        for identifier in
+            lines.filter(|identifier| matches!(identifier, Identifier::User(name) if name == owner))
+        {
+            *identifier = Identifier::Owner;
+        }
+    }
+
+    /// Without what is given to every account, where the operator does not let accounts do that.
+    #[must_use]
+    pub fn without_anyone(mut self) -> Self {
+        self.entries
+            .retain(|entry| entry.is_negative || entry.identifier != Identifier::Anyone);
+        self
     }
 
     /// DELETEACL: also rights that are taken away.

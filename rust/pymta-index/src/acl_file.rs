@@ -162,16 +162,15 @@ impl Account {
         placed
     }
 
-    /// Gives a new mailbox the rights of the one that it is made below, as Dovecot does.
+    /// Gives a new mailbox the rights of the nearest one that it is made below, as Dovecot does.
     ///
     /// # Errors
     /// As of `set_acl`.
     pub fn inherit_acl(self: &Arc<Self>, name: &str, now: UnixMs) -> Result<(), IndexError> {
-        let Some((parent, _)) = name.rsplit_once('/') else {
-            return Ok(());
-        };
-        let Some(acl) = self
-            .acl(parent)?
+        let mut above = name.rmatch_indices('/').map(|(at, _)| &name[..at]);
+        let nearest = above.find_map(|parent| self.acl(parent).transpose());
+        let Some(acl) = nearest
+            .transpose()?
             .filter(|acl| !acl.is_empty() && !acl.is_damaged())
         else {
             return Ok(());

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use pymta_index::{Account, IndexError, Options, Shares};
+use pymta_index::{Account, Acl, IndexError, Options, Rights, Shares};
 use pymta_maildir::{Host, MailboxPath, Quota};
 use pymta_types::UnixMs;
 
@@ -24,6 +24,18 @@ pub struct Reader {
     pub shares: bool,
     /// Whether he may share them with everybody.
     pub shares_with_anyone: bool,
+}
+
+impl Reader {
+    /// What he may do with a mailbox of that account, as far as the operator heeds what is written down.
+    pub(crate) fn rights(&self, acl: Acl, owner: &str) -> Rights {
+        match (self.shares, self.shares_with_anyone) {
+            (false, _) if self.account == owner => Rights::ALL,
+            (false, _) => Rights::NONE,
+            (true, false) => acl.without_anyone().rights(&self.account, owner),
+            (true, true) => acl.rights(&self.account, owner),
+        }
+    }
 }
 
 /// One account's place in the table; its lock is held while the account is opened, the table's is not.

@@ -8,6 +8,7 @@ use pymta_imap::command::{FetchItem, Partial, SequenceSet};
 use pymta_index::{Details, Message, ObjectId, Rights, StoreMode, flag};
 use pymta_types::UnixMs;
 
+use crate::accounts::Reader;
 use crate::content::Octets;
 use crate::ending::Ending;
 use crate::fetch::{FetchError, Given, Need, Responder, need};
@@ -196,7 +197,7 @@ impl View {
         while out.len() < PIECE_OCTETS {
             let current = match fetching.current.take() {
                 Some(current) => current,
-                None => match fetching.next_prepared(picture, now)? {
+                None => match fetching.next_prepared(picture, &self.reader, now)? {
                     Some(prepared) => (prepared, Responder::default()),
                     None => {
                         fetching.keep_made(picture)?;
@@ -233,7 +234,12 @@ impl Fetching {
     }
 
     /// The next message that is there, as far as the index knows.
-    fn next_prepared(&mut self, picture: &mut Picture, now: UnixMs) -> Outcome<Option<Prepared>> {
+    fn next_prepared(
+        &mut self,
+        picture: &mut Picture,
+        reader: &Reader,
+        now: UnixMs,
+    ) -> Outcome<Option<Prepared>> {
         loop {
             if let Some(prepared) = self.prepared.pop() {
                 if self.need.details && prepared.details.is_none() {
@@ -246,6 +252,8 @@ impl Fetching {
                 return Ok(None);
             }
             self.keep_made(picture)?;
+            // Who reads slowly may have lost his rights since the last ones.
+            picture.look_at_rights(reader)?;
             self.prepare(picture, now)?;
         }
     }

@@ -179,6 +179,10 @@ impl View {
             return Ok(Ending::no("USEATTR", "A mailbox has one use"));
         }
         let (account, local) = self.place_for_new(name, now)?;
+        if !special_use.is_empty() && self.reader.shares && is_anothers(name) {
+            // His programs would put his mail there.
+            return Ok(Ending::no("USEATTR", "Only its owner says what a mailbox is for"));
+        }
         let id = account.create(&local, special_use.first().map(String::as_str), now)?;
         account.inherit_acl(&local, now)?;
         if account.acl(&local)?.is_some_and(|acl| !acl.is_empty()) {
@@ -231,7 +235,7 @@ impl View {
             if info.exists && (info.name == place.name || info.name.starts_with(&below)) {
                 let acl = account.acl(&info.name)?.unwrap_or_default();
                 is_shared |= !acl.is_empty();
-                if !acl.rights(&self.reader.account, &owner).has(Rights::DELETE) {
+                if !self.reader.rights(acl, &owner).has(Rights::DELETE) {
                     return Err(IndexError::NoRight);
                 }
             }

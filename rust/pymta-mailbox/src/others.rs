@@ -22,6 +22,8 @@ pub(crate) const OTHERS: &str = "Other Users";
 const OPEN_MAX: usize = 8;
 /// Names of others that one command is about: the owners that share something with one reader.
 const OWNERS_MAX: usize = 1_000;
+/// Accounts that a session knows; beyond it all are forgotten, and asked for again.
+const KNOWN_MAX: usize = 10 * OWNERS_MAX;
 
 /// Where another account's mail is, as the directory says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,8 +40,10 @@ pub struct Owner {
 #[derive(Debug)]
 pub(crate) struct Others {
     pub(crate) accounts: Accounts,
-    /// By the name that was asked for.
-    known: HashMap<String, Owner>,
+    /// By their names.
+    pub(crate) known: HashMap<String, Owner>,
+    /// Another spelling of a name, of which there are many, and whose it is: as the last command that named one had it.
+    spelling: Option<(String, String)>,
     /// The one used last is the last.
     open: Mutex<Vec<(String, Arc<Account>)>>,
 }
@@ -49,6 +53,7 @@ impl Others {
         Self {
             accounts,
             known: HashMap::new(),
+            spelling: None,
             open: Mutex::default(),
         }
     }
@@ -191,26 +196,35 @@ impl View {
 
     /// What the directory said to a name: None where there is no such account (any more).
     pub fn introduce(&mut self, name: String, owner: Option<Owner>) {
+        let others = &mut self.others;
         match owner {
-            Some(owner) => {
-                self.others.known.insert(name, owner);
+            Some(owner) if owner.account == name => {
+                if others.known.len() >= KNOWN_MAX {
+                    others.known.clear();
+                }
+                others.known.insert(name, owner);
             }
+            // It would be another name for the same mailboxes, so it leads to none.
+            Some(owner) => others.spelling = Some((name, owner.account)),
             None => {
-                self.others.known.remove(&name);
+                others.known.remove(&name);
+                others.spelling.take_if(|(spelling, _)| *spelling == name);
             }
         }
     }
 
     /// The account of that name, in its canonical form where there is one.
     pub(crate) fn canonical(&self, name: &str) -> String {
-        let known = self.others.known.get(name).map(|owner| owner.account.clone());
-        known.unwrap_or_else(|| name.to_ascii_lowercase())
+        match &self.others.spelling {
+            Some((spelling, account)) if spelling == name => account.clone(),
+            _ if self.others.known.contains_key(name) => name.to_owned(),
+            _ => name.to_ascii_lowercase(),
+        }
     }
 
     fn owner(&self, name: &str) -> Outcome<&Owner> {
         let known = self.others.known.get(name);
-        // Another spelling would be another name for the same mailbox.
-        let known = known.filter(|owner| owner.account == name && name != self.reader.account);
+        let known = known.filter(|_| name != self.reader.account);
         known
             .filter(|_| self.is_given_by(name))
             .ok_or(IndexError::NoMailbox)
@@ -218,19 +232,18 @@ impl View {
 
     /// Where a name leads, and what may be done there; no right is asked for yet, and none may be there.
     fn rights_at(&self, name: &str, now: UnixMs) -> Outcome<Place> {
-        let reader = &self.reader.account;
         let Some((owner, mailbox)) = split(name).filter(|_| self.reader.shares) else {
             let acl = self.account.acl(name)?.ok_or(IndexError::NoMailbox)?;
             return Ok(Place {
                 account: Arc::clone(&self.account),
                 name: name.to_owned(),
-                rights: acl.rights(reader, reader),
+                rights: self.reader.rights(acl, &self.reader.account),
                 owner: None,
             });
         };
         let owner = self.owner(owner)?;
         let acl = acl_below(self.others.accounts.root(), &owner.path, mailbox)?;
-        let rights = acl.map_or(Rights::NONE, |acl| acl.rights(reader, &owner.account));
+        let rights = acl.map_or(Rights::NONE, |acl| self.reader.rights(acl, &owner.account));
         if rights.is_empty() {
             return Err(IndexError::NoMailbox);
         }
@@ -276,15 +289,34 @@ impl View {
         }
     }
 
-    /// The nearest mailbox above a name that is there: who may make something below it. None at the top.
+    /// The nearest mailbox above a name that is there: who may make something below it. None at the top. Where one of
+    /// another's is between that this reader has no rights to, nothing is his to make, and he is told no more than without.
     pub(crate) fn parent_of(&self, name: &str, now: UnixMs) -> Outcome<Option<Place>> {
+        let mut has_hidden = false;
         for (at, _) in name.rmatch_indices('/') {
             match self.rights_at(&name[..at], now) {
-                Err(IndexError::NoMailbox | IndexError::BadName) => {}
+                Err(IndexError::NoMailbox | IndexError::BadName) => {
+                    has_hidden |= self.is_hidden(&name[..at])?
+                }
+                Ok(place) if has_hidden => {
+                    let rights = place.rights - Rights::CREATE;
+                    return Ok(Some(Place { rights, ..place }));
+                }
                 found => return found.map(Some),
             }
         }
         Ok(None)
+    }
+
+    /// Whether another's mailbox is there, which gives this reader nothing.
+    fn is_hidden(&self, name: &str) -> Outcome<bool> {
+        let Some((owner, mailbox)) = split(name).filter(|_| self.reader.shares) else {
+            return Ok(false);
+        };
+        let Ok(owner) = self.owner(owner) else {
+            return Ok(false);
+        };
+        Ok(acl_below(self.others.accounts.root(), &owner.path, mailbox)?.is_some())
     }
 
     /// The account that a new name is in, and the name there, for who may make something there. Nothing is made for
@@ -324,7 +356,7 @@ impl View {
             let acl = acl_below(self.others.accounts.root(), &owner.path, &share.mailbox);
             // One whose folder cannot be read does not spoil the list.
             let Ok(Some(acl)) = acl else { continue };
-            if acl.rights(reader, &owner.account).has(Rights::LOOKUP) && owner.account == share.owner {
+            if self.reader.rights(acl, &owner.account).has(Rights::LOOKUP) {
                 let name = joined(&share.owner, &share.mailbox);
                 for (at, _) in name.match_indices('/') {
                     infos.push(info(&name[..at], false));

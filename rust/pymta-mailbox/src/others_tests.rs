@@ -1,14 +1,16 @@
 //! Mailboxes of others as a whole: found, renamed, taken away, annotated, counted.
 
-use pymta_imap::Enabled;
-use pymta_imap::command::{Command, Flags, List, MetadataDepth, StatusItem};
+use pymta_imap::command::{
+    Command, FetchItem, Flags, List, MetadataDepth, Section, SectionForm, SectionText, StatusItem, Tagged,
+};
+use pymta_imap::{Asked, Enabled};
 
 use crate::others::Owner;
 use crate::rights_tests::{
     BOB, FORBIDDEN, NOTHING, OWNER, TEAM, append, bob_of, create, inside, is_ok, list, list_rights, rename,
     set_acl, status, with,
 };
-use crate::sandbox::{Sandbox, add_flags, all, copy, seen, select};
+use crate::sandbox::{Sandbox, add_flags, all, copy, fetch, now, seen, select};
 use crate::{MailboxPath, Quota};
 
 #[test]
@@ -94,6 +96,75 @@ fn rename_needs_x_there_and_k_here_and_stays_in_the_account() {
 }
 
 #[test]
+fn below_what_is_hidden_nothing_is_made_and_what_is_made_has_the_rights_of_the_nearest() {
+    let (sandbox, mut owner, mut bob) = with("lrkx");
+    owner.say(create("Team/Secret"));
+    owner.say(set_acl("Team/Secret", BOB, ""));
+    let below = format!("{TEAM}/Secret/New");
+    assert_eq!(FORBIDDEN, bob.say(create(&below)));
+    owner.say(create("Team/Old"));
+    assert_eq!(FORBIDDEN, bob.say(rename(&format!("{TEAM}/Old"), &below)));
+    assert!(!sandbox.folder().join(".Team.Secret.New").exists());
+    // Between the two there is no mailbox.
+    assert!(is_ok(&bob.say(create(&format!("{TEAM}/2026/May")))));
+    assert!(is_ok(&bob.say(status(&format!("{TEAM}/2026/May")))));
+}
+
+#[test]
+fn nobody_says_what_anothers_mailbox_is_for() {
+    let (_sandbox, mut owner, mut bob) = with("lrk");
+    let for_what_is_sent = Command::Create {
+        mailbox: format!("{TEAM}/New"),
+        special_use: vec!["\\Sent".to_owned()],
+    };
+    assert!(bob.say(for_what_is_sent).starts_with("a NO [USEATTR]"));
+    let said = owner.say(list("*"));
+    assert!(!said.contains("\\Sent") && !said.contains("New"), "{said}");
+}
+
+#[test]
+fn what_the_operator_turned_off_is_not_heeded() {
+    let (sandbox, mut owner, mut bob) = with("");
+    owner.say(set_acl("Team", "anyone", "lr"));
+    assert_eq!(NOTHING, bob.say(status(TEAM)));
+    assert_eq!("a OK Listed\r\n", bob.say(list("Other*")));
+    bob.view.reader.shares_with_anyone = true;
+    assert!(is_ok(&bob.say(status(TEAM))));
+    // What the owner took from himself only these commands give back.
+    owner.say(set_acl("Team", "anyone", ""));
+    owner.say(set_acl("Team", OWNER, ""));
+    assert_eq!(FORBIDDEN, sandbox.session().say(select("Team")));
+    let mut alone = sandbox.session();
+    alone.view.reader.shares = false;
+    let said = alone.say(select("Team"));
+    assert!(said.contains("a OK [READ-WRITE]"), "{said}");
+    assert!(is_ok(&alone.say(add_flags(all(), seen()))));
+}
+
+#[test]
+fn what_several_lines_give_is_taken_away_at_once() {
+    let (sandbox, mut owner, mut bob) = with("");
+    let file = sandbox.folder().join(".Team").join("dovecot-acl");
+    let lines =
+        format!("user={BOB} lr\nuser={OWNER} lrswipkxtea\nuser={BOB} lrs\nanyone l\nauthenticated lr\n");
+    for who in [BOB, "anyone", OWNER] {
+        std::fs::write(&file, &lines).unwrap();
+        assert!(is_ok(&owner.say(set_acl("Team", who, "p"))));
+        let text = std::fs::read_to_string(&file).unwrap();
+        let of_who: Vec<&str> = text.lines().filter(|line| line.ends_with(" p")).collect();
+        assert_eq!(1, of_who.len(), "{text}");
+        let said = owner.say(Command::GetAcl("Team".to_owned()));
+        assert_eq!(1, said.matches(&format!(" {who} ")).count(), "{said}");
+    }
+    std::fs::write(&file, &lines).unwrap();
+    owner.say(set_acl("Team", BOB, ""));
+    owner.say(set_acl("Team", "anyone", ""));
+    assert_eq!(NOTHING, bob.say(status(TEAM)));
+    owner.say(set_acl("Team", OWNER, ""));
+    assert_eq!(FORBIDDEN, owner.say(select("Team")));
+}
+
+#[test]
 fn rights_that_are_taken_away_end_at_once() {
     let (_sandbox, mut owner, mut bob) = inside("lrs");
     owner.say(set_acl("Team", BOB, "-s"));
@@ -106,6 +177,42 @@ fn rights_that_are_taken_away_end_at_once() {
     assert!(bob.say(Command::Noop).starts_with("* OK [CLOSED]"));
     assert!(!bob.view.is_selected());
     assert_eq!(NOTHING, bob.say(select(TEAM)));
+}
+
+#[test]
+fn a_long_answer_ends_where_the_rights_do() {
+    let (sandbox, mut owner, mut bob) = with("lr");
+    for number in 0..600 {
+        let path = sandbox
+            .folder()
+            .join(format!(".Team/new/1700000000.M{number}P1.h"));
+        std::fs::write(path, format!("A: {number}\n\n{}\n", "x".repeat(2000))).unwrap();
+    }
+    bob.say(select(TEAM));
+    let whole = Section {
+        part: Vec::new(),
+        text: SectionText::All,
+        peek: true,
+        partial: None,
+        form: SectionForm::Body,
+    };
+    let asked = Asked {
+        tagged: Tagged {
+            tag: "a".to_owned(),
+            by_uid: false,
+            command: fetch(all(), vec![FetchItem::Section(whole)]),
+        },
+        enabled: Enabled::default(),
+    };
+    let mut said = bob.view.run(asked, now());
+    assert!(bob.view.is_running());
+    owner.say(set_acl("Team", BOB, ""));
+    while bob.view.is_running() {
+        said.extend(bob.view.go_on(now()));
+    }
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.ends_with(NOTHING), "{}", &said[said.len() - 80..]);
+    assert!(!said.contains("* 300 FETCH"));
 }
 
 #[test]
@@ -186,6 +293,32 @@ fn an_owner_who_is_not_known_any_more_shares_nothing() {
     bob.view.introduce(OWNER.to_owned(), None);
     assert_eq!(NOTHING, bob.say(select(TEAM)));
     assert_eq!("a OK Listed\r\n", bob.say(list("Other*")));
+}
+
+#[test]
+fn of_many_spellings_of_a_name_one_is_remembered_and_none_leads_anywhere() {
+    let (_sandbox, mut owner, mut bob) = with("lr");
+    let known = |account: &str| Owner {
+        account: account.to_owned(),
+        path: MailboxPath::new(["user"]).unwrap(),
+        quota: Quota::default(),
+    };
+    for number in 0..1000 {
+        bob.view
+            .introduce(format!("Spelled-{number}@example.test"), Some(known(OWNER)));
+    }
+    assert_eq!(1, bob.view.others.known.len());
+    assert_eq!(
+        NOTHING,
+        bob.say(select("Other Users/Spelled-999@example.test/Team"))
+    );
+    assert!(is_ok(&bob.say(status(TEAM))));
+    owner
+        .view
+        .introduce("BÖB@example.test".to_owned(), Some(known(BOB)));
+    owner.say(set_acl("Team", "BÖB@example.test", "lrs"));
+    let said = bob.say(Command::MyRights(TEAM.to_owned()));
+    assert!(said.contains("Team\" lrs\r\n"), "{said}");
 }
 
 #[test]

@@ -12,6 +12,7 @@ use pymta_imap::write::{self, Status};
 use pymta_index::{Changes, IndexError, Mailbox, Message, Rights, StoreMode, Within, flag};
 use pymta_types::UnixMs;
 
+use crate::accounts::Reader;
 use crate::ending::Tells;
 use crate::others::Place;
 
@@ -175,12 +176,10 @@ impl Picture {
 
     /// What this reader may do now: rights that are taken away end at once. Who may not read it any more is told what he
     /// would be told if it were deleted.
-    pub(crate) fn look_at_rights(&mut self, reader: &str) -> Result<(), IndexError> {
+    pub(crate) fn look_at_rights(&mut self, reader: &Reader) -> Result<(), IndexError> {
         let place = &mut self.place;
-        place.rights = self
-            .mailbox
-            .acl()?
-            .rights(reader, place.owner.as_deref().unwrap_or(reader));
+        let owner = place.owner.as_ref().unwrap_or(&reader.account);
+        place.rights = reader.rights(self.mailbox.acl()?, owner);
         if place.rights.has(Rights::READ) {
             Ok(())
         } else {

@@ -106,9 +106,12 @@ impl View {
         }
         let changed = place.account.set_acl(
             &place.name,
-            |acl| match change {
-                Some(change) => acl.set(&who, is_negative, change),
-                None => acl.remove(&who, is_negative),
+            |acl| {
+                acl.name_owner(place.owner.as_ref().unwrap_or(&self.reader.account));
+                match change {
+                    Some(change) => acl.set(&who, is_negative, change),
+                    None => acl.remove(&who, is_negative),
+                }
             },
             now,
         );

@@ -240,7 +240,7 @@ impl View {
     /// says so.
     pub(crate) fn refresh(&mut self, out: &mut Vec<u8>, now: UnixMs) {
         let before = self.selected.as_ref().map(|picture| picture.modseq);
-        let reader = &self.reader.account;
+        let reader = &self.reader;
         let refreshed = self.selected.as_mut().map(|picture| {
             picture.look_at_rights(reader)?;
             picture.refresh(now)

@@ -52,7 +52,7 @@ class ImapDoorSettings(Section, frozen=True, kw_only=True):
         bool,
         Option(
             "Whether an account may share mailboxes with every other account of the server (the identifier `anyone`), in whose "
-            "lists they then are, wanted or not.",
+            "lists they then are, wanted or not. Where it is off, what was given to `anyone` is not heeded.",
             reader="access.imap.mailboxes",
             rfc="4314 §2",
             precedent="Dovecot acl_anyone: off",

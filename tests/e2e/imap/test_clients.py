@@ -364,12 +364,14 @@ def test_fetchmail(reading: Reading, tmp_path: Path) -> None:
 
 
 def test_getmail(reading: Reading, tmp_path: Path) -> None:
+    # Where its program ends before getmail waits for it, getmail waits for a minute and calls the delivery failed.
+    until_it_waits = "until grep -q '^State:.S' /proc/$PPID/status; do :; done"
     secret_file(
         tmp_path,
         "getmailrc",
         f"[retriever]\ntype = SimpleIMAPSSLRetriever\nserver = {HOST}\nport = {reading.port()}\n"
         f"username = {ALICE}\npassword = {PASSWORD}\nca_certs = {reading.ca_file}\n[destination]\ntype = MDA_external\n"
-        f"path = /usr/bin/tee\narguments = ('-a', '{tmp_path}/got')\nallow_root_commands = true\n"
+        f"path = /bin/sh\narguments = ('-c', \"cat >> '{tmp_path}/got'; {until_it_waits}\")\nallow_root_commands = true\n"
         "[options]\nverbose = 2\ndelete = true\ndelivered_to = false\nreceived = false\n",
     )
     run_to_end("getmail", "--getmaildir", str(tmp_path), folder=tmp_path)

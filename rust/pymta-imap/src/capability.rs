@@ -13,6 +13,7 @@ pub enum Extension {
     Catenate,
     Children,
     Condstore,
+    ContextSearch,
     CreateSpecialUse,
     Esearch,
     Esort,
@@ -48,7 +49,7 @@ pub enum Extension {
 }
 
 /// (extension, name as it is announced, whether it works: offered where nothing else is said)
-const TABLE: [(Extension, &str, bool); 38] = {
+const TABLE: [(Extension, &str, bool); 39] = {
     use Extension::*;
     [
         (Rev2, "IMAP4rev2", true),
@@ -57,6 +58,7 @@ const TABLE: [(Extension, &str, bool); 38] = {
         (Catenate, "CATENATE", true),
         (Children, "CHILDREN", true),
         (Condstore, "CONDSTORE", true),
+        (ContextSearch, "CONTEXT=SEARCH", true),
         (CreateSpecialUse, "CREATE-SPECIAL-USE", true),
         (Esearch, "ESEARCH", true),
         (Esort, "ESORT", true),

@@ -118,6 +118,8 @@ pub enum Command {
     },
     /// SEARCH, SORT and THREAD.
     Search(Box<Search>),
+    /// CANCELUPDATE: the tags of searches.
+    CancelUpdate(Vec<String>),
     /// GETQUOTA.
     GetQuota(String),
     /// GETQUOTAROOT.
@@ -406,6 +408,8 @@ pub struct SearchReturn {
     pub save: bool,
     /// PARTIAL
     pub partial: Option<Partial>,
+    /// UPDATE: what changes in the result is to be said. CONTEXT, a hint, is not kept.
+    pub update: bool,
 }
 
 /// RFC 5256 §3 and RFC 5957.

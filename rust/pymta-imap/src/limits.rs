@@ -42,6 +42,9 @@ pub const ATOM_OCTETS_MAX: usize = 200;
 /// Mailboxes whose messages one session watches (NOTIFY): each costs a few of the system's watches, and a look whenever
 /// something of the account changes.
 pub const NOTIFY_MAILBOXES_MAX: usize = 500;
+/// Searches of one session whose results are kept up to date (RFC 5267 §4.3.1): each keeps four octets a message found, and
+/// looks at each message that comes or changes.
+pub const SEARCH_UPDATES_MAX: usize = 10;
 /// Depth of a part's number, as `1.2.3`.
 pub const PART_DEPTH_MAX: usize = 50;
 

@@ -70,7 +70,7 @@ pub(crate) fn step_of(name: &str) -> Option<Step> {
         | "GETMETADATA" | "SETMETADATA" | "GETACL" | "SETACL" | "DELETEACL" | "LISTRIGHTS" | "MYRIGHTS"
         | "NOTIFY" => Step::Mailboxes,
         "CHECK" | "CLOSE" | "UNSELECT" | "EXPUNGE" | "FETCH" | "STORE" | "COPY" | "MOVE" | "SEARCH"
-        | "SORT" | "THREAD" | "REPLACE" => Step::Messages,
+        | "CANCELUPDATE" | "SORT" | "THREAD" | "REPLACE" => Step::Messages,
         _ => match name.strip_prefix("UID ")? {
             "EXPUNGE" | "FETCH" | "STORE" | "COPY" | "MOVE" | "SEARCH" | "SORT" | "THREAD" | "REPLACE" => {
                 Step::Messages

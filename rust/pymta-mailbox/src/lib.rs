@@ -57,6 +57,7 @@ mod source;
 mod speed_tests;
 mod structure;
 pub mod thread;
+mod updates;
 mod upkeep;
 mod upload;
 mod url;

@@ -15,6 +15,7 @@ use pymta_types::UnixMs;
 use crate::accounts::Reader;
 use crate::ending::Tells;
 use crate::others::Place;
+use crate::updates::Updates;
 
 /// Keywords of a mailbox: the bits of a row.
 const KEYWORDS_MAX: usize = 64;
@@ -78,6 +79,8 @@ pub(crate) struct Picture {
     pub(crate) arrived: Vec<u32>,
     /// UIDs of messages that this client added itself.
     own: Vec<u32>,
+    /// Results of searches that are kept up to date.
+    pub(crate) updates: Updates,
 }
 
 /// What a client wants to be told of the selected mailbox. Without NOTIFY (RFC 5465): as IMAP has it.
@@ -152,6 +155,7 @@ impl Picture {
             owes_gone: false,
             arrived: Vec::new(),
             own: Vec::new(),
+            updates: Updates::default(),
             mailbox,
         };
         // What another session did between these looks comes once more as a change, which does no harm.
@@ -258,6 +262,9 @@ impl Picture {
                     if is_news && at < self.told {
                         self.dirty.push(message.uid);
                     }
+                    if at < self.told {
+                        self.updates.note_changed(std::iter::once(message.uid));
+                    }
                     self.rows[at] = *message;
                     self.rows[at].flags |= recent;
                 }
@@ -292,6 +299,8 @@ impl Picture {
                 self.rows[at].flags |= recent;
             }
         }
+        self.updates
+            .note_changed(changed.iter().map(|message| message.uid));
     }
 
     /// What this session changed itself without saying more: the client works out the new flags from those that it knows.
@@ -343,6 +352,7 @@ impl Picture {
             let uids = self.rows[self.told..].iter().map(|row| row.uid);
             self.arrived.extend(uids.filter(|uid| !own.contains(uid)));
         }
+        self.updates.note_arrived(&self.rows[self.told..]);
         self.told = self.rows.len();
         line(out, &format!("* {} EXISTS", self.told));
         if !enabled.rev2 {
@@ -389,6 +399,7 @@ impl Picture {
             return;
         }
         let gone = std::mem::take(&mut self.gone);
+        self.tell_removed(&gone, out, enabled);
         if enabled.qresync || enabled.uid_only {
             out.extend_from_slice(b"* VANISHED ");
             write::set(out, gone.iter().copied());

@@ -17,12 +17,13 @@ use crate::search::{Context, Program, Run};
 use crate::sort::Sorting;
 use crate::source::{SearchError, Source};
 use crate::thread::Threading;
+use crate::updates::UpdatedSearch;
 use crate::view::{Outcome, Step, View, Work};
 
 /// A slice looks at so many messages,
-const SLICE_MESSAGES: usize = 8 * 1024;
+pub(crate) const SLICE_MESSAGES: usize = 8 * 1024;
 /// or at so much of their content.
-const SLICE_OCTETS: u64 = 16 << 20;
+pub(crate) const SLICE_OCTETS: u64 = 16 << 20;
 /// Between two words about how far it is.
 const PROGRESS_MS: u64 = 10_000;
 
@@ -34,6 +35,8 @@ pub(crate) struct Searching {
     kind: SearchKind,
     returns: Option<SearchReturn>,
     says_modseq: bool,
+    /// RETURN (UPDATE): what becomes of it.
+    kept: Option<UpdatedSearch>,
     stage: Stage,
     said_at: UnixMs,
 }
@@ -121,7 +124,7 @@ fn asks_modseq(key: &SearchKey) -> bool {
     false
 }
 
-fn number_of(count: usize) -> u32 {
+pub(crate) fn number_of(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
@@ -138,6 +141,10 @@ impl View {
         let Some(picture) = self.selected.as_mut() else {
             return Ok(nothing_selected().into());
         };
+        let wants_updates = search.returns.as_ref().is_some_and(|returns| returns.update);
+        if wants_updates && picture.updates.has(tag) {
+            return Ok(Ending::bad("Tag reuse").into()); // RFC 5267 §4.3
+        }
         let says_modseq = asks_modseq(&search.key);
         picture.condstore |= says_modseq;
         let context = Context {
@@ -148,6 +155,10 @@ impl View {
             now_s: i64::from(now.seconds()),
         };
         let run = Run::new(Program::new(&search.key, &context), picture.rows().len());
+        let kept = match wants_updates {
+            true => picture.updates.begin(tag, by_uid, &search.key, out),
+            false => None,
+        };
         if search.returns.as_ref().is_some_and(|returns| returns.save) {
             // What fails saves nothing (RFC 5182 §2.1).
             picture.saved.clear();
@@ -158,6 +169,7 @@ impl View {
             kind: search.kind,
             returns: search.returns,
             says_modseq,
+            kept,
             stage: Stage::Finding(run),
             said_at: now,
         });
@@ -216,7 +228,12 @@ impl Searching {
                 let mut found = run.into_found();
                 found.retain(|&at| !picture.is_gone(picture.rows()[at].uid));
                 match &mut self.kind {
-                    SearchKind::Search => found,
+                    SearchKind::Search => {
+                        if let Some(search) = self.kept.take() {
+                            picture.keep_result(search, &found);
+                        }
+                        found
+                    }
                     SearchKind::Sort(criteria) => {
                         self.stage = Stage::Sorting(Sorting::new(std::mem::take(criteria), found));
                         return Some(self);

@@ -57,6 +57,8 @@ pub(crate) enum Work {
     Fetch(Box<Fetching>),
     /// SEARCH, SORT, THREAD.
     Search(Box<Searching>),
+    /// What is new of results that are kept.
+    Updates,
 }
 
 /// What a command, or a piece of it, came to.
@@ -117,7 +119,7 @@ impl View {
             let taken = self.take_arranged(&arranged, now);
             step = step.and_then(|step| taken.map(|()| step));
         }
-        self.take_step(step, Some(tag), &mut out);
+        self.take_step(step, Some(tag), &mut out, now);
         out
     }
 
@@ -128,13 +130,17 @@ impl View {
             let step = match work {
                 Work::Fetch(fetching) => self.fetch_on(fetching, &mut out, now),
                 Work::Search(searching) => self.search_on(searching, &mut out, now),
+                Work::Updates => {
+                    self.tell_updates(&mut out, now);
+                    Ok(Ending::ok("Told").into())
+                }
             };
-            self.take_step(step, tag, &mut out);
+            self.take_step(step, tag, &mut out, now);
         }
         out
     }
 
-    fn take_step(&mut self, step: Outcome<Step>, tag: Option<String>, out: &mut Vec<u8>) {
+    fn take_step(&mut self, step: Outcome<Step>, tag: Option<String>, out: &mut Vec<u8>, now: UnixMs) {
         let ending = match step {
             Ok(Step::Runs(work)) => {
                 self.running = Some(Running { tag, work });
@@ -146,11 +152,18 @@ impl View {
                 Ending::from(&error)
             }
         };
-        let Some(tag) = tag else { return };
-        if let Some(picture) = self.selected.as_mut() {
-            picture.tell(out, ending.tells, self.enabled);
-        }
+        let Some(tag) = tag else {
+            self.go_on_with_updates();
+            return;
+        };
+        self.tell(out, ending.tells, now);
         ending.say(out, &tag);
+    }
+
+    /// When nobody asks.
+    fn go_on_with_updates(&mut self) {
+        let work = self.updates_left();
+        self.running = work.map(|work| Running { tag: None, work });
     }
 
     /// Whether there is a next piece.
@@ -166,20 +179,18 @@ impl View {
         }
         self.refresh(&mut out, now);
         let keeps_numbers = !is_idling && self.notify.as_ref().is_some_and(|notify| notify.is_delayed);
-        if let Some(picture) = self.selected.as_mut() {
-            let tells = if keeps_numbers {
-                Tells::KeepsNumbers
-            } else {
-                Tells::All
-            };
-            picture.tell(&mut out, tells, self.enabled);
-        }
+        let tells = if keeps_numbers {
+            Tells::KeepsNumbers
+        } else {
+            Tells::All
+        };
+        self.tell(&mut out, tells, now);
         if let Err(error) = self.tell_others(&mut out, now) {
             self.note(&error);
         }
         match self.tell_contents(&mut out, now) {
-            Ok(None) => {}
-            Ok(Some(step)) => self.take_step(Ok(step), None, &mut out),
+            Ok(None) => self.go_on_with_updates(),
+            Ok(Some(step)) => self.take_step(Ok(step), None, &mut out, now),
             Err(error) => self.note(&error),
         }
         out
@@ -201,7 +212,7 @@ impl View {
         self.is_gone
     }
 
-    fn note(&mut self, error: &IndexError) {
+    pub(crate) fn note(&mut self, error: &IndexError) {
         self.heed(error);
         if is_trouble(error) {
             self.trouble = Some(error.to_string());
@@ -347,6 +358,7 @@ impl View {
                 removes,
             } => self.copy(&set, by_uid, &mailbox, removes, out, now)?.into(),
             Command::Search(search) => self.search(*search, by_uid, tag, out, now)?,
+            Command::CancelUpdate(tags) => self.cancel_update(&tags).into(),
             Command::GetQuota(root) => self.get_quota(&root, out, now)?.into(),
             Command::GetQuotaRoot(mailbox) => self.get_quota_root(&mailbox, out, now)?.into(),
             Command::SetQuota(_) => Ending::no("NOPERM", "The operator sets quotas").into(),
@@ -387,7 +399,7 @@ impl View {
         let mut out = Vec::new();
         let (tag, outcome) = upload.end(self, &mut out, now);
         self.refresh(&mut out, now);
-        self.take_step(outcome.map(Step::from), Some(tag), &mut out);
+        self.take_step(outcome.map(Step::from), Some(tag), &mut out, now);
         out
     }
 }

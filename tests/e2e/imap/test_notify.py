@@ -237,3 +237,54 @@ def test_too_many_mailboxes_are_not_watched(start_reading: Start) -> None:
         client.say("g NOOP")
         client.until("g OK")
         assert 0 == watched_count(reading)
+
+
+@contextmanager
+def kept(reading: Reading) -> Iterator[Line]:
+    """A client of alice's that has two messages, and keeps what is unseen."""
+    reading.put("1.a", message(1))
+    reading.put("2.a", message(2))
+    with notified(reading) as client:
+        client.say("k UID SEARCH RETURN (UPDATE CONTEXT COUNT) UNSEEN")
+        assert '* ESEARCH (TAG "k") UID COUNT 2' in client.until("k OK")
+        yield client
+
+
+def test_a_result_is_kept_up_to_date_by_whatever_way_news_come(start_reading: Start) -> None:
+    """RFC 5267: while a command is carried out, in IDLE, and with NOTIFY."""
+    reading = start_reading()
+    with kept(reading) as client, reading.client() as other:
+        other.select()
+        client.say("d STORE 1 +FLAGS (\\Seen)")
+        assert '* ESEARCH (TAG "k") UID REMOVEFROM (0 1)' in client.until("d OK")
+        client.say("e IDLE")
+        client.until("+")
+        reading.put("3.a", message(3))
+        said = client.until("* ESEARCH")
+        assert "* 3 EXISTS" in said
+        assert '* ESEARCH (TAG "k") UID ADDTO (0 3)' == said[-1]
+        client.say("DONE", f"f NOTIFY SET (SELECTED ({ALL}))")
+        client.until("f OK")
+        other.store("2", "+FLAGS", "(\\Deleted)")
+        client.until("* 2 FETCH")
+        other.expunge()
+        said = client.until("* 2 EXPUNGE")
+        assert '* ESEARCH (TAG "k") UID REMOVEFROM (0 2)' == said[-2]
+        client.say('g CANCELUPDATE "k"')
+        client.until("g OK")
+        other.store("2", "+FLAGS", "(\\Seen)")
+        client.until("* 2 FETCH")
+        assert client.said_nothing()
+
+
+def test_a_result_that_cannot_be_kept_is_said_once(start_reading: Start) -> None:
+    reading = start_reading()
+    with kept(reading) as client:
+        client.say("d CAPABILITY")
+        assert "CONTEXT=SEARCH" in client.until("d OK")[0].split()
+        client.say("e SEARCH RETURN (UPDATE ALL) 1:2")
+        said = client.until("e OK")
+        assert said[0].startswith('* NO [NOUPDATE "e"]')
+        assert '* ESEARCH (TAG "e") ALL 1:2' == said[1]
+        client.say("k SEARCH RETURN (UPDATE) ALL")
+        assert "k BAD Tag reuse" == client.line()

@@ -190,6 +190,7 @@ fn command_of(cursor: &mut Cursor<'_>, name: &str) -> Parsed<(&'static str, Comm
         "COPY" => ("COPY", cursor.copy(false)?),
         "MOVE" => ("MOVE", cursor.copy(true)?),
         "SEARCH" => ("SEARCH", cursor.search()?),
+        "CANCELUPDATE" => ("CANCELUPDATE", cursor.cancel_update()?),
         "SORT" => ("SORT", cursor.sort()?),
         "THREAD" => ("THREAD", cursor.thread()?),
         "SELECT" => ("SELECT", cursor.select(false)?),

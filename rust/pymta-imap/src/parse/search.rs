@@ -10,7 +10,7 @@ use crate::command::{
     Command, DateTest, Search, SearchKey, SearchKind, SearchReturn, SortBy, SortCriterion, SystemFlag,
     ThreadAlgorithm,
 };
-use crate::limits::{NESTING_MAX, SEARCH_KEYS_MAX};
+use crate::limits::{LIST_MAX, NESTING_MAX, SEARCH_KEYS_MAX};
 
 /// What is said to who names another charset; each of these is known, and some more names of theirs.
 pub(crate) const CHARSETS: &str = "BADCHARSET (US-ASCII UTF-8 ISO-8859-1 ISO-8859-2 ISO-8859-3 ISO-8859-4 ISO-8859-5 \
@@ -44,6 +44,20 @@ impl Cursor<'_> {
             None
         };
         self.searched(SearchKind::Search, returns, charset)
+    }
+
+    /// RFC 5267 §4.3.5.
+    pub(crate) fn cancel_update(&mut self) -> Parsed<Command> {
+        self.needs(Extension::ContextSearch)?;
+        let mut tags = Vec::new();
+        while tags.is_empty() || self.peek().is_some() {
+            self.space()?;
+            tags.push(String::from_utf8(self.string()?.into_owned()).map_err(|_| Flaw::Syntax)?);
+            if tags.len() > LIST_MAX {
+                return Err(Flaw::TooComplex);
+            }
+        }
+        Ok(Command::CancelUpdate(tags))
     }
 
     pub(crate) fn sort(&mut self) -> Parsed<Command> {
@@ -132,6 +146,8 @@ impl Cursor<'_> {
         }
         self.needs(extension).map_err(|_| Flaw::Syntax)?;
         self.space()?;
+        // Of SORT that would be CONTEXT=SORT.
+        let has_contexts = extension == Extension::Esearch && self.has(Extension::ContextSearch);
         let mut returns = SearchReturn::default();
         let options = self.list_or_none(|cursor| {
             let option = match cursor.word()?.as_str() {
@@ -140,7 +156,10 @@ impl Cursor<'_> {
                 "ALL" => &mut returns.all,
                 "COUNT" => &mut returns.count,
                 "SAVE" if cursor.has(Extension::SearchRes) => &mut returns.save,
-                "PARTIAL" if cursor.has(Extension::Partial) => {
+                "UPDATE" if has_contexts => &mut returns.update,
+                // A hint (RFC 5267 §4.2): a search costs no less for having been announced.
+                "CONTEXT" if has_contexts => return Ok(()),
+                "PARTIAL" if has_contexts || cursor.has(Extension::Partial) => {
                     cursor.space()?;
                     returns.partial = Some(cursor.partial()?);
                     return Ok(());

@@ -60,6 +60,7 @@ fn what_is_not_offered_is_unknown() {
         "UID EXPUNGE 1",
         "SORT (DATE) UTF-8 ALL",
         "THREAD REFERENCES UTF-8 ALL",
+        "CANCELUPDATE \"a\"",
         "GETQUOTA a",
         "GETMETADATA a /b",
         "MYRIGHTS a",
@@ -205,6 +206,19 @@ fn search_keys_make_a_tree() {
     assert!(returns.min && returns.count && returns.save && !returns.all && !returns.max);
     assert_eq!(Some("UTF-8"), found.charset.as_deref());
     assert!(search("SEARCH RETURN () ALL").returns.unwrap().all);
+    let kept = search("SEARCH RETURN (CONTEXT UPDATE COUNT) UNDELETED UNKEYWORD $Junk");
+    let returns = kept.returns.unwrap();
+    assert!(returns.update && returns.count && !returns.all);
+    assert!(
+        !search("SEARCH RETURN (CONTEXT COUNT) ALL")
+            .returns
+            .unwrap()
+            .update
+    );
+    assert_eq!(
+        Command::CancelUpdate(vec!["B01".to_owned(), "B02".to_owned()]),
+        mailbox_command("CANCELUPDATE \"B01\" \"B02\"")
+    );
     let partial = search("UID SEARCH RETURN (PARTIAL 23500:24000) UNDELETED")
         .returns
         .unwrap()
@@ -251,7 +265,11 @@ fn search_keys_make_a_tree() {
         "SEARCH SINCE 1-Jan-20",
         "SEARCH LARGER x",
         "SEARCH TEXT {1+}\r\n\u{7f}x",
-        "SEARCH RETURN (UPDATE) ALL",
+        "SORT RETURN (UPDATE) (DATE) UTF-8 ALL",
+        "SEARCH RETURN (ALL UPDATE PARTIAL 1:2) ALL",
+        "CANCELUPDATE",
+        "CANCELUPDATE B01",
+        "CANCELUPDATE \"B01\" ",
         "SEARCH UNALL",
         "SEARCH RETURN (ALL PARTIAL 1:2) ALL",
         "SORT () UTF-8 ALL",

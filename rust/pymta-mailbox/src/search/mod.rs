@@ -40,6 +40,18 @@ impl Run {
         }
     }
 
+    /// Likewise, over messages so few that what their contents cannot hold is not worth to be asked.
+    pub(crate) fn of_few(program: Program, count: usize) -> Self {
+        let mut run = Self::new(program, count);
+        run.filter = Some(None);
+        run
+    }
+
+    /// So many were looked at.
+    pub(crate) fn looked_at(&self) -> usize {
+        self.next
+    }
+
     /// Looks at the next messages, until about `messages_max` or their content of `octets_max` are looked at; true when
     /// all are.
     ///

@@ -109,7 +109,7 @@ def test_flags_and_removals_are_told_between_commands(start_reading: Start) -> N
     with notified(reading, f"SET (SELECTED ({ALL}))") as client, reading.client() as other:
         other.select()
         other.store("1", "+FLAGS", "(\\Deleted)")
-        assert "* 1 FETCH (UID 1 FLAGS (\\Deleted))" == client.until("* 1 FETCH")[-1]
+        assert "* 1 FETCH (UID 1 FLAGS (\\Deleted \\Recent))" == client.until("* 1 FETCH")[-1]
         other.expunge()
         assert "* 1 EXPUNGE" == client.until("* 1 EXPUNGE")[-1]
 

@@ -228,6 +228,27 @@ fn a_damaged_or_missing_file_is_made_again() {
 }
 
 #[test]
+fn what_another_process_has_beside_a_removed_file_is_not_the_next_ones() {
+    let sandbox = Sandbox::new();
+    let inbox = fruit(&sandbox);
+    read_all(&inbox, 8);
+    let other = sandbox.inbox();
+    assert_eq!(vec![2], left(&other, "BANANA"));
+    // A second name, lest the inode come again.
+    let (beside, kept) = (
+        sandbox.folder.join("pymta.search-shm"),
+        sandbox.folder.join("kept"),
+    );
+    std::fs::hard_link(&beside, &kept).unwrap();
+    std::fs::remove_file(file(&sandbox)).unwrap();
+    read_all(&inbox, 8);
+    let inode = |path: &PathBuf| std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(path).unwrap());
+    assert_ne!(inode(&kept), inode(&beside));
+    assert_eq!(vec![2], left(&other, "BANANA"));
+    assert_eq!(vec![2], left(&inbox, "BANANA"));
+}
+
+#[test]
 fn a_newer_format_is_neither_used_nor_touched() {
     let sandbox = Sandbox::new();
     let inbox = fruit(&sandbox);

@@ -1,4 +1,6 @@
 //! The file of texts itself: opened, looked after, removed where it is damaged. What is in it: `full_text.rs`.
+//!
+//! It is made and removed under the index's lock, with what SQLite has beside it, so that no process makes a new one between.
 
 use std::io;
 use std::path::Path;
@@ -81,11 +83,8 @@ impl Account {
     }
 
     fn open_texts(&self, is_there: Option<u64>) -> Result<Option<TextFile>, IndexError> {
-        // Only where it is missing: closing it again would give up the locks of who has it open in this process.
-        match self.disk.create(self.disk.root(), SEARCH_NAME) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(IndexError::io("make the file of texts")(error)),
+        if is_there.is_none() {
+            self.make_texts()?;
         }
         let opened = connect(&self.path().join(SEARCH_NAME)).map_err(IndexError::from);
         let inode = self.texts_inode()?;
@@ -102,24 +101,43 @@ impl Account {
         }
     }
 
-    /// Removes the file, where it still is that one; the log goes first, lest it be replayed into the next one.
-    fn remove_texts(&self, inode: u64) -> Result<(), IndexError> {
-        let doing = "remove the file of texts";
-        if self.texts_inode()? != Some(inode) {
-            return Ok(());
-        }
-        for suffix in BESIDE.into_iter().chain([""]) {
-            match self
-                .disk
-                .remove(self.disk.root(), &format!("{SEARCH_NAME}{suffix}"))
-            {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(IndexError::io(doing)(error));
-                }
-                _ => {}
+    /// An empty file. Somebody may have removed the last one alone while another process has it open: SQLite would take what
+    /// is left beside it for the new one's.
+    fn make_texts(&self) -> Result<(), IndexError> {
+        self.write_lightly(|_| {
+            if self.texts_inode()?.is_some() {
+                return Ok(()); // another was quicker
             }
+            self.remove_beside()?;
+            let made = self.disk.create(self.disk.root(), SEARCH_NAME);
+            made.map(drop).map_err(IndexError::io("make the file of texts"))
+        })
+    }
+
+    /// Removes the file, where it still is that one.
+    fn remove_texts(&self, inode: u64) -> Result<(), IndexError> {
+        self.write_lightly(|_| {
+            if self.texts_inode()? != Some(inode) {
+                return Ok(());
+            }
+            self.remove_beside()?;
+            self.remove_named(SEARCH_NAME)
+        })
+    }
+
+    fn remove_beside(&self) -> Result<(), IndexError> {
+        BESIDE
+            .iter()
+            .try_for_each(|suffix| self.remove_named(&format!("{SEARCH_NAME}{suffix}")))
+    }
+
+    fn remove_named(&self, name: &str) -> Result<(), IndexError> {
+        match self.disk.remove(self.disk.root(), name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(IndexError::io("remove the file of texts")(error))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

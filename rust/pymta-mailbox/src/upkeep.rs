@@ -97,7 +97,7 @@ impl Upkeep {
     /// Reads the texts of all messages, so that the first search need not wait for that.
     ///
     /// # Errors
-    /// As of any change.
+    /// As of any change; `Stopped`.
     pub fn read_texts(&self, now: UnixMs) -> Result<(), IndexError> {
         for info in self
             .account
@@ -109,7 +109,9 @@ impl Upkeep {
                 continue;
             };
             mailbox.reconcile(now)?;
-            while read_bit(&mailbox, now)? {}
+            while read_bit(&mailbox, now)? {
+                self.progress.goes_on()?;
+            }
             let count = u64::from(mailbox.status()?.messages);
             self.progress.messages.fetch_add(count, Ordering::Relaxed);
             self.progress.mailboxes.fetch_add(1, Ordering::Relaxed);
@@ -189,5 +191,19 @@ mod tests {
         assert!(kept[0].as_deref().and_then(Record::decode).is_some());
         assert!(upkeep.check(now).unwrap().is_clean());
         std::fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn who_reads_texts_may_be_stopped() {
+        let sandbox = crate::sandbox::Sandbox::new();
+        sandbox.deliver_many(2);
+        let now = crate::sandbox::now();
+        let path = MailboxPath::new(["user"]).unwrap();
+        let upkeep = Upkeep::open(&sandbox.root, &path, Host::new("h", 1), now).unwrap();
+        upkeep.progress().is_to_stop.store(true, Ordering::Relaxed);
+        assert!(matches!(upkeep.read_texts(now), Err(IndexError::Stopped)));
+        upkeep.progress().is_to_stop.store(false, Ordering::Relaxed);
+        upkeep.read_texts(now).unwrap();
+        assert_eq!(2, upkeep.progress().messages.load(Ordering::Relaxed));
     }
 }

@@ -130,7 +130,7 @@ impl View {
     }
 
     fn tell_messages(&mut self, notifying: &mut Notifying, out: &mut Vec<u8>, now: UnixMs) -> Outcome<()> {
-        let is = self.surveyed(notifying, now)?;
+        let mut is = self.surveyed(notifying, now)?;
         for name in &notifying.watched {
             let Some(info) = notifying.mailboxes.get(name) else {
                 continue;
@@ -143,7 +143,12 @@ impl View {
                 highest_modseq: 1,
                 ..numbers
             });
-            if was == numbers || self.is_selected_one(info) {
+            if self.is_selected_one(info) {
+                // Its own group may want less of it, or later: what is left is told when it is not selected any more.
+                is.insert(id, was);
+                continue;
+            }
+            if was == numbers {
                 continue;
             }
             let wants_flags = notifying.wanted(info) & event::FLAGS != 0;

@@ -117,6 +117,28 @@ fn the_selected_mailbox_is_told_by_its_own_group_and_not_by_others() {
 }
 
 #[test]
+fn what_was_not_told_of_the_selected_mailbox_is_told_when_it_is_not_selected_any_more() {
+    let delayed = (NotifyMailboxes::SelectedDelayed, all_of_messages());
+    for groups in [vec![], vec![delayed]] {
+        let sandbox = Sandbox::new();
+        sandbox.deliver_many(2);
+        let mut one = sandbox.in_inbox();
+        let personal = (NotifyMailboxes::Personal, all_of_messages());
+        one.say(set([groups, vec![personal]].concat()));
+        let mut other = sandbox.in_inbox();
+        other.say(add_flags(numbers(&[(1, 1)]), deleted()));
+        one.poll_between();
+        other.say(Command::Expunge(None));
+        assert_eq!("", one.poll_between());
+        assert_eq!("a OK Unselected\r\n", one.say(Command::Unselect));
+        let said = one.poll_between();
+        assert_eq!(vec!["INBOX"], counted(&said));
+        assert!(said.contains("(MESSAGES 1 "), "{said}");
+        assert_eq!("", one.poll_between());
+    }
+}
+
+#[test]
 fn contents_of_new_messages_are_told_once_and_mark_nothing_as_seen() {
     let sandbox = Sandbox::new();
     sandbox.deliver_many(1);

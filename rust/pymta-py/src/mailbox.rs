@@ -1,6 +1,7 @@
 //! `pymta_mailbox` as Python sees it: accounts, a view for each session, uploads. Every method that may wait for the disk
 //! lets go of the interpreter; a lock for each view, so that two calls at a time are one after the other.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -151,8 +152,10 @@ impl PyImapView {
     }
 
     #[getter]
-    fn watched(&self, py: Python<'_>) -> Vec<PathBuf> {
-        py.detach(|| locked(&self.0).as_ref().map(View::watched).unwrap_or_default())
+    fn watched(&self, py: Python<'_>) -> Vec<OsString> {
+        // As `str`: of a thousand objects of pathlib's the loop would notice that they are made and compared.
+        let watched = py.detach(|| locked(&self.0).as_ref().map(View::watched).unwrap_or_default());
+        watched.into_iter().map(PathBuf::into_os_string).collect()
     }
 
     fn take_trouble(&self, py: Python<'_>) -> Option<String> {

@@ -8,7 +8,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from tests.e2e.imap.conftest import ALICE, HOST, PASSWORD, Reading, message
@@ -64,15 +64,14 @@ class Line:
 @contextmanager
 def idling(reading: Reading) -> Iterator[Line]:
     """A client of alice's that waits for mail in its inbox."""
-    client = Line(reading)
-    client.say(f'a LOGIN {ALICE} "{PASSWORD}"')
-    assert "a OK" in client.until("a ")[-1]
-    client.say("b SELECT INBOX")
-    assert "b OK" in client.until("b ")[-1]
-    client.say("c IDLE")
-    client.until("+")
-    yield client
-    client.close()
+    with closing(Line(reading)) as client:
+        client.say(f'a LOGIN {ALICE} "{PASSWORD}"')
+        assert "a OK" in client.until("a ")[-1]
+        client.say("b SELECT INBOX")
+        assert "b OK" in client.until("b ")[-1]
+        client.say("c IDLE")
+        client.until("+")
+        yield client
 
 
 def test_a_delivery_is_told_at_once(start_reading: Start) -> None:

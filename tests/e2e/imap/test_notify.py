@@ -5,7 +5,7 @@ NOTIFY (RFC 5465): a client that waits for nothing is told of what happens, in t
 import smtplib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from tests.e2e.imap.conftest import ALICE, PASSWORD, Reading, message
 from tests.e2e.imap.test_idle import Line, watched_count
@@ -21,17 +21,16 @@ ALL = "MessageNew MessageExpunge FlagChange"
 @contextmanager
 def notified(reading: Reading, *events: str, select: bool = True) -> Iterator[Line]:
     """A client of alice's that has said NOTIFY and says no more."""
-    client = Line(reading)
-    client.say(f'a LOGIN {ALICE} "{PASSWORD}"')
-    assert "a OK" in client.until("a ")[-1]
-    if select:
-        client.say("b SELECT INBOX")
-        assert "b OK" in client.until("b ")[-1]
-    for event in events:
-        client.say(f"c NOTIFY {event}")
-        assert client.until("c ")[-1].startswith("c OK")
-    yield client
-    client.close()
+    with closing(Line(reading)) as client:
+        client.say(f'a LOGIN {ALICE} "{PASSWORD}"')
+        assert "a OK" in client.until("a ")[-1]
+        if select:
+            client.say("b SELECT INBOX")
+            assert "b OK" in client.until("b ")[-1]
+        for event in events:
+            client.say(f"c NOTIFY {event}")
+            assert client.until("c ")[-1].startswith("c OK")
+        yield client
 
 
 def test_a_delivery_is_told_to_who_says_nothing(start_reading: Start) -> None:

@@ -43,6 +43,7 @@ PACKAGES = {
     "openssl": "openssl",
     "pebble": "pebble",
     "procmail": "procmail",
+    "formail": "procmail",
     "strace": "strace",
     "tmux": "tmux",
     "unbound": "unbound",

@@ -1,7 +1,6 @@
 """`pymta mailbox import|export --mbox`, against readers and writers of mbox that are not ours."""
 
 import mailbox
-import shutil
 import subprocess
 import threading
 from contextlib import closing
@@ -108,7 +107,6 @@ def test_nothing_is_written_over(data: Path, of_python: Path) -> None:
     )
 
 
-@pytest.mark.skipif(shutil.which("formail") is None, reason="no formail")
 def test_formail_parts_what_was_written(data: Path, of_python: Path) -> None:
     path = exported(data, of_python)
     with path.open("rb") as source:

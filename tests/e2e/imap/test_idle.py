@@ -62,13 +62,21 @@ class Line:
 
 
 @contextmanager
-def idling(reading: Reading) -> Iterator[Line]:
-    """A client of alice's that waits for mail in its inbox."""
+def logged_in(reading: Reading, *, select: bool = True) -> Iterator[Line]:
+    """A client of alice's, with its inbox selected."""
     with closing(Line(reading)) as client:
         client.say(f'a LOGIN {ALICE} "{PASSWORD}"')
         assert "a OK" in client.until("a ")[-1]
-        client.say("b SELECT INBOX")
-        assert "b OK" in client.until("b ")[-1]
+        if select:
+            client.say("b SELECT INBOX")
+            assert "b OK" in client.until("b ")[-1]
+        yield client
+
+
+@contextmanager
+def idling(reading: Reading) -> Iterator[Line]:
+    """A client of alice's that waits for mail in its inbox."""
+    with logged_in(reading) as client:
         client.say("c IDLE")
         client.until("+")
         yield client

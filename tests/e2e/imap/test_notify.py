@@ -5,10 +5,10 @@ NOTIFY (RFC 5465): a client that waits for nothing is told of what happens, in t
 import smtplib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
-from tests.e2e.imap.conftest import ALICE, PASSWORD, Reading, message
-from tests.e2e.imap.test_idle import Line, watched_count
+from tests.e2e.imap.conftest import ALICE, Reading, message
+from tests.e2e.imap.test_idle import Line, logged_in, watched_count
 
 Start = Callable[..., Reading]
 
@@ -21,12 +21,7 @@ ALL = "MessageNew MessageExpunge FlagChange"
 @contextmanager
 def notified(reading: Reading, *events: str, select: bool = True) -> Iterator[Line]:
     """A client of alice's that has said NOTIFY and says no more."""
-    with closing(Line(reading)) as client:
-        client.say(f'a LOGIN {ALICE} "{PASSWORD}"')
-        assert "a OK" in client.until("a ")[-1]
-        if select:
-            client.say("b SELECT INBOX")
-            assert "b OK" in client.until("b ")[-1]
+    with logged_in(reading, select=select) as client:
         for event in events:
             client.say(f"c NOTIFY {event}")
             assert client.until("c ")[-1].startswith("c OK")

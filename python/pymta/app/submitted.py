@@ -21,6 +21,7 @@ import apsw
 
 from pymta.mail.errors import ConfigError
 from pymta.policy.checks.rates import ACCOUNTS_MAX, DaySlice, Rates
+from pymta.runtime.shared_database import open_shared_database
 
 __all__ = ["SubmittedFile", "SubmittedKeeper"]
 
@@ -46,12 +47,8 @@ class SubmittedFile:
 
     def __init__(self, file: Path) -> None:
         """*file* is made, for its owner only, where it does not exist. Raises apsw.Error and OSError, as all here."""
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        self._connection = apsw.Connection(str(file))
+        self._connection = open_shared_database(file, synchronous="full", busy_ms_max=BUSY_MS_MAX)
         try:
-            self._connection.set_busy_timeout(BUSY_MS_MAX)
-            self._connection.pragma("journal_mode", "wal")
-            self._connection.pragma("synchronous", "full")
             self._connection.execute(_SCHEMA)
         except apsw.Error:
             self._connection.close()

@@ -6,13 +6,13 @@ One row an entry; the names in it are canonical. Write-ahead logging, so that a 
 older ones have a race that corrupts such files, https://sqlite.org/wal.html "WAL-reset bug").
 """
 
-import os
 from pathlib import Path
 from typing import Final
 
 import apsw
 
 from pymta.mail.errors import PymtaError, TemporaryFailure
+from pymta.runtime.shared_database import open_shared_database
 
 __all__ = ["DirectoryBusy", "DirectoryUnusable", "open_for_reading", "open_for_writing"]
 
@@ -81,12 +81,7 @@ def open_for_writing(file: Path) -> apsw.Connection:
         DirectoryBusy: Somebody else has been writing for too long, or the disk has trouble.
     """
     try:
-        # It holds what passwords are verified with; SQLite gives the files beside it the same mode.
-        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = apsw.Connection(str(file))
-        connection.set_busy_timeout(BUSY_MS_MAX)
-        connection.pragma("journal_mode", "wal")
-        connection.pragma("synchronous", "full")
+        connection = open_shared_database(file, synchronous="full", busy_ms_max=BUSY_MS_MAX)
         connection.pragma("foreign_keys", True)
         _migrate(connection, file)
     except apsw.NotADBError:

@@ -5,7 +5,6 @@ Who was told is remembered for a while only, and a power failure may forget some
 """
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -16,6 +15,7 @@ import msgspec
 
 from pymta.directory.identity import canonical_address
 from pymta.mail.errors import PymtaError, TemporaryFailure
+from pymta.runtime.shared_database import open_shared_database
 
 __all__ = ["Vacation", "VacationStore", "VacationUnusable"]
 
@@ -93,11 +93,7 @@ class VacationStore:
             VacationUnusable: It is no such file.
         """
         try:
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            self._connection = apsw.Connection(str(file))
-            self._connection.set_busy_timeout(BUSY_MS_MAX)
-            self._connection.pragma("journal_mode", "wal")
-            self._connection.pragma("synchronous", "normal")
+            self._connection = open_shared_database(file, synchronous="normal", busy_ms_max=BUSY_MS_MAX)
             self._connection.execute(_SCHEMA)
         except (apsw.Error, OSError) as error:
             raise VacationUnusable(f"{file}: {error}") from error

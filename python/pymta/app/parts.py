@@ -42,7 +42,7 @@ async def start_sink(settings: Settings, closers: Closers) -> None:
 
 def drop_privileges(settings: Settings) -> None:
     """
-    Become `server.user`, where the configuration names one; the data folder becomes that user's, too.
+    Become `server.user`, where the configuration names one; the data folder and the log become that user's, too.
 
     Raises:
         ConfigError: The system knows no such user.
@@ -56,6 +56,9 @@ def drop_privileges(settings: Settings) -> None:
     except privileges.UnknownUserError as error:
         raise ConfigError(str(error), option="server.user") from None
     privileges.give_folder(Path(host.data_folder), uid, gid)
+    log_file = settings.log.file
+    if log_file is not None and log_file.is_file():
+        privileges.give_file(log_file, uid, gid)  # root has opened it; at SIGHUP the user opens it again
     privileges.drop(uid, gid, host.user)
 
 

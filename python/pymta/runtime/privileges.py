@@ -9,7 +9,7 @@ import os
 import pwd
 from pathlib import Path
 
-__all__ = ["UnknownUserError", "drop", "give_folder", "ids_of"]
+__all__ = ["UnknownUserError", "drop", "give_file", "give_folder", "ids_of"]
 
 
 class UnknownUserError(ValueError):
@@ -36,11 +36,22 @@ def ids_of(user: str, group: str | None = None) -> tuple[int, int]:
 
 
 def give_folder(folder: Path, uid: int, gid: int) -> None:
-    """Make *folder* and what is in it belong to whom we become. Symbolic links are not followed."""
-    os.chown(folder, uid, gid, follow_symlinks=False)
+    """
+    Make *folder* and what is in it belong to whom we become. Symbolic links are not followed.
+
+    What belongs to them already is not touched: a chown is a write to the disk, and there may be a million messages.
+    """
+    give_file(folder, uid, gid)
     for parent, folders, files in os.walk(folder):
         for name in (*folders, *files):
-            os.chown(Path(parent) / name, uid, gid, follow_symlinks=False)
+            give_file(Path(parent) / name, uid, gid)
+
+
+def give_file(file: Path, uid: int, gid: int) -> None:
+    """Make one file or folder belong to whom we become; a symbolic link itself, not what it points to."""
+    now = file.lstat()
+    if (now.st_uid, now.st_gid) != (uid, gid):
+        os.chown(file, uid, gid, follow_symlinks=False)
 
 
 def drop(uid: int, gid: int, user: str) -> bool:

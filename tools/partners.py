@@ -37,6 +37,7 @@ PACKAGES = {
     "lmtpd": "cyrus-common",  # cyrus-imapd and dovecot-imapd exclude each other
     "imap": "dovecot-imapd",
     "pop3-login": "dovecot-pop3d",
+    "mkfs.xfs": "xfsprogs",
     "maildrop": "maildrop",
     "mutt": "mutt",
     "neomutt": "neomutt",

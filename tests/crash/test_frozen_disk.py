@@ -2,56 +2,26 @@
 A file system on which even open and write stand still, with all of the server's files on it, the log among them.
 """
 
-import os
 import smtplib
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.crash.filesystem import FileSystem, file_system
 from tests.crash.hop import Hop
 from tests.crash.loaded import start
-from tests.partners.program import find_program
 from tests.partners.pymta import Pymta
 from tests.partners.waiting import wait_until
 
-DISK_OCTETS = 64 << 20
 CONTENT = "Subject: hello\r\n\r\nhello\r\n"
 
 
-def run(program: str, *arguments: str | Path) -> None:
-    done = subprocess.run(
-        [find_program(program), *map(str, arguments)], capture_output=True, text=True, timeout=20, check=False
-    )
-    if done.returncode != 0:
-        pytest.skip(f"no file system may be frozen here: {done.stderr.strip()}")
-
-
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system in a file, which can be frozen."""
-    if os.geteuid() != 0:
-        pytest.skip("only root may freeze a file system")
-    image, folder = tmp_path / "image", tmp_path / "disk"
-    folder.mkdir()
-    with image.open("wb") as stream:
-        stream.truncate(DISK_OCTETS)
-    run("mkfs.ext4", "-q", "-F", image)
-    run("mount", "-o", "loop", image, folder)
-    yield folder
-    subprocess.run([find_program("umount"), "--lazy", folder], check=True)
-
-
-@contextmanager
-def frozen(folder: Path) -> Iterator[None]:
-    run("fsfreeze", "--freeze", folder)
-    try:
-        yield
-    finally:
-        subprocess.run([find_program("fsfreeze"), "--unfreeze", folder], check=True)
+def disk(tmp_path: Path) -> Iterator[FileSystem]:
+    with file_system(tmp_path) as made:
+        yield made
 
 
 def send(server: Pymta, number: int) -> None:
@@ -70,12 +40,12 @@ def comes_back(server: Pymta) -> bool:
 
 @pytest.mark.timeout(120)
 def test_a_frozen_disk_costs_a_451_in_time_and_holds_up_nobody_else(
-    tmp_path: Path, disk: Path, hop: Hop
+    tmp_path: Path, disk: FileSystem, hop: Hop
 ) -> None:
-    server = start(disk / "pymta", hop, limits={"commit_s_max": 1})
+    server = start(disk.folder / "pymta", hop, limits={"commit_s_max": 1})
     try:
         send(server, 0)
-        with frozen(disk):
+        with disk.frozen():
             began_s = time.monotonic()
             with pytest.raises(smtplib.SMTPDataError, match=r"451.*could not be stored"):
                 send(server, 1)

@@ -105,11 +105,17 @@ class Swarm:
         writer.write("\r\n".join(commands).encode())
         replies = [await _reply(reader) for _ in range(len(paths) + 2)]
         if not replies[-1].startswith("354"):
-            # Where MAIL was put off, the rest is out of order.
-            self._deferred(replies[0])
+            # Where MAIL was put off, or every RCPT, the rest is out of order.
+            self._deferred(next((reply for reply in replies if not reply.startswith("2")), replies[0]))
+            writer.write(b"RSET\r\n")
+            await _reply(reader)
             await asyncio.sleep(COME_BACK_S)
             return
-        keys = {(message_id, path) for path in paths}
+        keys = {
+            (message_id, path)
+            for path, reply in zip(paths, replies[1:-1], strict=True)
+            if reply.startswith("250")
+        }
         sent.unanswered |= keys
         writer.write(f"Message-ID: <{message_id}>\r\nX-Digest: {digest}\r\n\r\n".encode() + body + b".\r\n")
         reply = await _reply(reader)

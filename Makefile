@@ -87,14 +87,12 @@ wheel: venv ## Build the abi3 wheel into dist/
 	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/maturin build --release --strip --locked --out dist
 
 .PHONY: bench
-bench: partners develop floor peers ## Compare pymta with other servers and a floor; tables and plots go to bench/out/
-	$(BIN)/python -m bench.relay
-	$(BIN)/python -m bench.relay --load pymta --scenario kept-open --rounds 2 --only pymta --only floor --only postfix
-	$(BIN)/python -m bench.aims
-	$(BIN)/python -m bench.keeping
-	$(BIN)/python -m bench.logins
-	$(BIN)/python -m bench.delivery
-	$(BIN)/python -m bench.imap
+bench: partners develop floor peers ## Compare pymta with other servers and a floor, at most 15 minutes; tables go to bench/out/
+	$(BIN)/python -m bench
+
+.PHONY: bench-imap
+bench-imap: partners develop ## IMAP and POP3 beside Dovecot with 100,000 messages, at most 20 minutes
+	$(BIN)/python -m bench.imap --messages 100000
 
 .PHONY: bench-quick
 bench-quick: partners develop floor peers ## The same with few messages: a look, not a figure

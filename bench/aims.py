@@ -1,7 +1,7 @@
 """
 What pymta costs beside itself: hooks, TLS, several workers, and how long a client waits for its 250.
 
-    python -m bench.aims [--quick] [--scenario NAME] [--folder FOLDER]
+    python -m bench.aims [--quick] [--scenario NAME] [--seconds N] [--folder FOLDER]
 
 Not about other servers (relay.py) nor about keeping things (keeping.py). Each line is a ratio within one run, the two sides in
 turns; the figure is the median of the rounds' ratios, with the lowest and the highest.
@@ -15,22 +15,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bench import report
 from bench.contestants import Contestant, Pymta
+from bench.limit import Limit
+from bench.lines import Line, Part, machine, spread
 from bench.processes import wait_for
 from bench.relay import OUT, PYMTA, SCENARIOS, PymtaSink, Scenario, measure
-from bench.report import Line
 
 ROUNDS = 3
 SYNCS = 300
 LATENCY_S, LATENCY_S_QUICK = 15, 4
 CONNECTIONS = 20
 ARRIVAL_S_MAX = 30
+SECONDS_MAX = 150
 
 
 class Bench:
@@ -59,8 +61,15 @@ class Bench:
 
 def _line(what: str, ratios: list[float], aim: float | None) -> Line:
     middle = statistics.median(ratios)
-    figure = f"{middle:.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-    return Line(what, figure, "" if aim is None else f">= {aim:g}", None if aim is None else middle >= aim)
+    return Line(
+        what,
+        f"{middle:.2f}",
+        "" if aim is None else f">= {aim:g}",
+        None if aim is None else middle >= aim,
+        promise="synced",
+        spread=spread(min(ratios), max(ratios), 2),
+        rounds=len(ratios),
+    )
 
 
 def hooks(bench: Bench) -> list[Line]:
@@ -119,8 +128,12 @@ def latency(bench: Bench) -> list[Line]:
         f"median from the end of the content to the 250 at half the maximal rate "
         f"({statistics.median(waits_ms):.2f} ms), in syncs of this disk ({statistics.median(syncs_ms):.2f} ms)"
     )
-    figure = f"{middle:.2f} ({min(found):.2f} to {max(found):.2f})"
-    return [Line(what, figure, "<= 1.5", middle <= 1.5)]
+    width = spread(min(found), max(found), 2)
+    return [
+        Line(
+            what, f"{middle:.2f}", "<= 1.5", middle <= 1.5, promise="synced", spread=width, rounds=len(found)
+        )
+    ]
 
 
 def _load(port: int, *options: str) -> Any:
@@ -160,20 +173,21 @@ SCENES: dict[str, Callable[[Bench], list[Line]]] = {
     "--quick", is_flag=True, help="Two rounds with an eighth of the messages: a look, not a figure."
 )
 @click.option("--scenario", "names", multiple=True, type=click.Choice(list(SCENES)), help="Only this one.")
+@click.option("--seconds", default=SECONDS_MAX, show_default=True, help="When the time is up.")
 @click.option(
     "--folder", type=click.Path(path_type=Path, exists=True), help="Where the data is; a disk, not a tmpfs."
 )
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, help="Where the table goes.")
-def main(quick: bool, names: tuple[str, ...], folder: Path | None, out: Path) -> None:
+def main(quick: bool, names: tuple[str, ...], seconds: float, folder: Path | None, out: Path) -> None:
     """Measure, print a table, keep it in *out*."""
-    lines = []
-    with tempfile.TemporaryDirectory(prefix="pymta-bench-", dir=folder) as data:
+    with Limit(seconds) as bound, tempfile.TemporaryDirectory(prefix="pymta-bench-", dir=folder) as data:
         Path(data).chmod(0o755)
         bench = Bench(Path(data), quick=quick)
+        where = f"{machine(Path(data))}; pymta {Pymta().version}"
+        table = Part(out, "aims", where, bound)
         for name in names or SCENES:
-            lines += SCENES[name](bench)
-        where = report.machine(Path(data))
-    report.write_lines(out, "aims", "pymta beside itself", lines, f"{where}; pymta {Pymta().version}")
+            table.add(name, partial(SCENES[name], bench))
+    table.write("pymta beside itself")
 
 
 if __name__ == "__main__":

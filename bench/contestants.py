@@ -33,7 +33,7 @@ class Contestant(Protocol):
     name: str
     promise: Promise
     slower: int
-    """0 gets all messages of a scenario, another number that part of the slow ones."""
+    """0 gets all messages of a scenario, 1 the slow ones, more that part of those, and only as many as it does in some seconds."""
     rounds_max: int
     """Who is here for comparison only is measured less often."""
     is_whole_cpu: bool

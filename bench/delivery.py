@@ -1,7 +1,7 @@
 """
 Local delivery through LMTP into many Maildirs, beside Dovecot's lmtpd, in one run on the same disk; both sync.
 
-    python -m bench.delivery [--messages N] [--sessions N] [--accounts N] [--rounds N]
+    python -m bench.delivery [--messages N] [--sessions N] [--accounts N] [--rounds N] [--seconds N]
 
 The clock starts with the first command and stops when every message is in `new` of its Maildir, durable: Dovecot says 250
 then, pymta says 250 when the message is in its spool, and is waited for. The client is one process, the same for both, with
@@ -19,12 +19,16 @@ from typing import NamedTuple
 
 import click
 
+from bench.limit import Limit, TimeUp
+from bench.lines import Line, Part, machine, spread
+from bench.relay import OUT
 from tests.partners.accounts import Accounts
 from tests.partners.dovecot import Dovecot
 from tests.partners.pymta import Pymta
 
 CONTENT_OCTETS = 4096
 DOMAIN = "example.test"
+SECONDS_MAX = 70
 
 
 class Contestant(NamedTuple):
@@ -107,21 +111,51 @@ def arrived(contestant: Contestant) -> int:
 @click.option("--sessions", default=20, show_default=True)
 @click.option("--accounts", default=100, show_default=True)
 @click.option("--rounds", default=3, show_default=True)
-def main(messages: int, sessions: int, accounts: int, rounds: int) -> None:
+@click.option("--seconds", default=SECONDS_MAX, show_default=True, help="When the time is up.")
+@click.option("--out", type=click.Path(path_type=Path), default=OUT, help="Where the table goes.")
+def main(messages: int, sessions: int, accounts: int, rounds: int, seconds: float, out: Path) -> None:
     """Measure both, in turns."""
-    rates: dict[str, list[float]] = {}
-    for _ in range(rounds):
-        for start in (dovecot, pymta):
-            with start(accounts) as contestant:
-                asyncio.run(load(contestant, accounts, sessions, accounts))  # makes the mailboxes
-                took_s = asyncio.run(load(contestant, messages, sessions, accounts))
-                rates.setdefault(contestant.name, []).append(messages / took_s)
-                print(f"{contestant.name:<10}{messages / took_s:8.0f} messages/s", flush=True)
-    medians = {name: statistics.median(found) for name, found in rates.items()}
-    for name, rate in medians.items():
-        print(
-            f"{name:<10}{rate:8.0f} messages/s, {rate / medians['Dovecot']:.2f} x Dovecot (median of {rounds})"
-        )
+
+    def measured() -> Iterator[Line]:
+        rates: dict[str, list[float]] = {}
+        for number in range(rounds):
+            if number and bound.is_over:
+                break
+            for start in (pymta, dovecot) if number % 2 else (dovecot, pymta):
+                try:
+                    with start(accounts) as contestant:
+                        asyncio.run(load(contestant, accounts, sessions, accounts))  # makes the mailboxes
+                        took_s = asyncio.run(load(contestant, messages, sessions, accounts))
+                except TimeUp:
+                    if len(rates) < 2:
+                        raise
+                    break
+                else:
+                    rates.setdefault(contestant.name, []).append(messages / took_s)
+                    click.echo(
+                        f"{number + 1} {contestant.name}: {messages / took_s:.0f} messages/s", err=True
+                    )
+        yield from (line(name, rates) for name in rates)
+
+    with Limit(seconds) as bound, tempfile.TemporaryDirectory(prefix="pymta-bench-") as name:
+        table = Part(out, "delivery", machine(Path(name)), bound)
+        table.add("delivery", measured)
+    table.write("delivery into Maildirs by LMTP")
+
+
+def line(name: str, rates: dict[str, list[float]]) -> Line:
+    """What *name* did, beside Dovecot in the same rounds."""
+    mine = rates[name]
+    ratio = statistics.median(a / b for a, b in zip(mine, rates["Dovecot"], strict=False))
+    return Line(
+        "LMTP into Maildirs, 4 KiB",
+        f"{statistics.median(mine):,.0f} messages/s",
+        who=name,
+        promise="synced",
+        spread=spread(min(mine), max(mine)),
+        rounds=len(mine),
+        beside="" if name == "Dovecot" else f"{ratio:.1f} x Dovecot",
+    )
 
 
 if __name__ == "__main__":

@@ -183,6 +183,7 @@ class Aiosmtpd(_Fetched):
     """aiosmtpd with a minimal relay as its handler, see peers/aiosmtpd."""
 
     name = "aiosmtpd"
+    slower = 2
     promise: Promise = "handed on"
 
     def start(self, folder: Path, next_hop_port: int) -> tuple[int, int]:

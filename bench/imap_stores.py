@@ -16,7 +16,7 @@ from bench.processes import end, find_program, free_port, wait_listening
 from pymta.auth.schemes import HashCost, stored_forms
 from pymta.directory.editor import DirectoryEditor
 
-__all__ = ["ACCOUNT", "PASSWORD", "STORES", "Store", "fill", "message"]
+__all__ = ["ACCOUNT", "PASSWORD", "STORES", "Store", "dovecot_version", "fill", "message"]
 
 ACCOUNT, PASSWORD = "user@example.test", "secret"
 DAY_OF_ALL = 1_790_000_000
@@ -201,6 +201,12 @@ def dovecot(folder: Path, maildir: Path) -> Iterator[Store]:
         yield Store(port, pop3_port if has_pop3 else None, server.pid, folder / "mail")
     finally:
         end(server)
+
+
+def dovecot_version() -> str:
+    """From its own mouth."""
+    command = [find_program("dovecot"), "--version"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.partition(" ")[0]
 
 
 STORES = {"pymta": pymta, "dovecot": dovecot}

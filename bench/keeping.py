@@ -1,7 +1,7 @@
 """
 What it costs to keep things: a deep queue, idle connections, large messages on their way.
 
-    python -m bench.keeping [--quick] [--scenario NAME] [--folder FOLDER]
+    python -m bench.keeping [--quick] [--scenario NAME] [--seconds N] [--folder FOLDER]
 
 Not about speed with nothing in the way (relay.py). Memory is the process's resident memory, before and after; a rate
 beside a deep queue is a ratio to the same rate with an empty one, measured in the same run, in turns.
@@ -17,14 +17,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import click
 from rich.progress import Progress, track
 
-from bench import report
 from bench.contestants import Pymta, pymta_configuration
 from bench.deep import SWALLOWING, fill
+from bench.limit import Limit
+from bench.lines import Line, Part, machine, spread
 from bench.processes import (
     end,
     find_program,
@@ -33,10 +35,10 @@ from bench.processes import (
     wait_for,
 )
 from bench.relay import OUT, SmtpSink, wait_all_arrived
-from bench.report import Line
 
 HERE = Path(__file__).resolve().parent
 LARGE_COUNT, LARGE_OCTETS = 20, 50_000_000
+SECONDS_MAX = 140
 
 
 class Server:
@@ -128,9 +130,17 @@ def deep_queue(folder: Path, share: int) -> Iterator[Line]:
             for number in track(range(6), "relaying beside it", transient=True):
                 for server in (empty, deep) if number % 2 else (deep, empty):
                     rates[server].append(relayed_per_s(server, sink, 8_000 // min(share, 4)))
-            ratio = statistics.median(d / e for d, e in zip(rates[deep], rates[empty], strict=True))
-            text = f"{ratio:.2f} of an empty queue's ({statistics.median(rates[deep]):,.0f}/s)"
-            yield Line("intake and delivery to healthy domains", text, ">= 0.90", ratio >= 0.9)
+            ratios = [d / e for d, e in zip(rates[deep], rates[empty], strict=True)]
+            ratio = statistics.median(ratios)
+            yield Line(
+                "intake and delivery to healthy domains beside them, of an empty queue's",
+                f"{ratio:.2f} ({statistics.median(rates[deep]):,.0f} messages/s)",
+                ">= 0.90",
+                ratio >= 0.9,
+                promise="synced",
+                spread=spread(min(ratios), max(ratios), 2),
+                rounds=len(ratios),
+            )
         finally:
             deep.stop()
             empty.stop()
@@ -271,25 +281,21 @@ SCENARIOS: dict[str, Callable[[Path, int], Iterator[Line]]] = {
 @click.option("--scenario", "names", multiple=True, type=click.Choice(list(SCENARIOS)), help="Only this one.")
 @click.option("--folder", type=click.Path(path_type=Path, exists=True), help="Where the data is; a disk.")
 @click.option("--out", type=click.Path(path_type=Path), default=OUT, help="Where the table goes.")
-def main(quick: bool, names: tuple[str, ...], folder: Path | None, out: Path) -> None:
+@click.option("--seconds", default=SECONDS_MAX, show_default=True, help="When the time is up.")
+def main(quick: bool, names: tuple[str, ...], seconds: float, folder: Path | None, out: Path) -> None:
     """Measure, print a table, keep it in *out*."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    lines = []
-    with tempfile.TemporaryDirectory(prefix="pymta-bench-", dir=folder) as data:
+    with Limit(seconds) as bound, tempfile.TemporaryDirectory(prefix="pymta-bench-", dir=folder) as data:
         Path(data).chmod(0o755)
-        where = report.machine(Path(data))
+        table = Part(out, "keeping", f"{machine(Path(data))}; pymta {Pymta().version}", bound)
         for name in names or SCENARIOS:
             place = Path(data) / name
             place.mkdir()
             place.chmod(0o755)
-            for line in SCENARIOS[name](place, 10 if quick else 1):
-                click.echo(": ".join(line.cells()[:2]), err=True)
-                lines.append(line)
+            table.add(name, partial(SCENARIOS[name], place, 10 if quick else 1))
             shutil.rmtree(place)
-    report.write_lines(
-        out, "keeping", "what it costs to keep things", lines, f"{where}; pymta {Pymta().version}"
-    )
+    table.write("what it costs to keep things")
 
 
 if __name__ == "__main__":

@@ -5,19 +5,19 @@ POP3 beside Debian's Dovecot: what bench/imap.py measures of the same stores, by
 import socket
 import time
 
+from bench.imap_rows import CLIENT_S_MAX, Figure, Row, Scale
 from bench.imap_stores import ACCOUNT, PASSWORD, Store
 
 __all__ = ["ROWS"]
 
 RETRIEVED = 1000
-LOGINS_S = 3
 
 
 class Client:
     """The least of one, logged in."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=300)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=CLIENT_S_MAX)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.lines = self.socket.makefile("rb")
         self._line()
@@ -49,35 +49,47 @@ class Client:
             raise SystemExit(f"POP3: {answer!r}")
 
 
-def fetch_all(store: Store, messages: int) -> str:
-    """As a client does that leaves its mail there: login, STAT, and the newest."""
-    if store.pop3_port is None:
-        return "–"
+def _port(store: Store) -> int:
+    assert store.pop3_port is not None  # bench/imap.py leaves the others out
+    return store.pop3_port
+
+
+def first_login(store: Store, _: Scale) -> Figure:
+    """As a client does that leaves its mail there: login, STAT."""
     began_s = time.perf_counter()
-    client = Client(store.pop3_port)
+    client = Client(_port(store))
     client.ask("STAT")
-    opened_s = time.perf_counter() - began_s
-    octets = sum(client.retrieve(number + 1) for number in range(min(RETRIEVED, messages)))
-    took_s = time.perf_counter() - began_s - opened_s
+    took_s = time.perf_counter() - began_s
     client.quit()
-    return f"{opened_s:.2f} s, then {RETRIEVED / took_s:.0f}/s, {octets / took_s / 1e6:.0f} MB/s"
+    return Figure(took_s * 1000, " ms")
 
 
-def logins(store: Store, _: int) -> str:
+def retrieve(store: Store, scale: Scale) -> Figure:
+    """Some of its messages, one after the other."""
+    client = Client(_port(store))
+    began_s, count = time.perf_counter(), 0
+    while count < min(RETRIEVED, scale.messages) and time.perf_counter() < began_s + scale.rate_s:
+        client.retrieve(count + 1)
+        count += 1
+    took_s = time.perf_counter() - began_s
+    client.quit()
+    return Figure(count / took_s, "/s", f"{count:,} messages")
+
+
+def logins(store: Store, scale: Scale) -> Figure:
     """Each with STAT and QUIT, one after the other: an inbox has one reader at a time."""
-    if store.pop3_port is None:
-        return "–"
-    end_s, count = time.monotonic() + LOGINS_S, 0
-    while time.monotonic() < end_s:
-        client = Client(store.pop3_port)
+    began_s, count = time.monotonic(), 0
+    while time.monotonic() < began_s + scale.rate_s:
+        client = Client(_port(store))
         client.ask("STAT")
         client.quit()
         count += 1
-    return f"{count / LOGINS_S:.1f}/s"
+    return Figure(count / (time.monotonic() - began_s), "/s")
 
 
-ROWS = {
-    f"POP3: login and STAT, RETR of {RETRIEVED}": fetch_all,
-    "the same again": fetch_all,
-    "POP3: logins with STAT": logins,
-}
+ROWS = (
+    Row("POP3 login with STAT, the first time", first_login, once=True),
+    Row("POP3 RETR, the first time", retrieve, once=True),
+    Row("POP3 RETR", retrieve),
+    Row("POP3 logins with STAT", logins),
+)

@@ -1,20 +1,19 @@
 """
-What was measured, for reading: a table on the terminal, and in a folder the same as markdown, JSON and a plot (SVG).
+What bench/relay.py measured, for reading: a table on the terminal, and in a folder the same as markdown, JSON and a plot (SVG).
 
-Not a judge: it shows medians, spread and ratios to the floor and to Postfix, and has no opinion but for aims that are written
-down.
+Not the lines of every other part (lines.py). Not a judge: it shows medians, spread and ratios to the floor and to Postfix, and
+has no opinion but for aims that are written down.
 """
 
 import json
-import os
-import platform
 import statistics
-import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
-from rich.console import Console
-from rich.table import Table
+from bench.lines import Line, markdown, show, spread
 
 COLUMNS = (
     "relay",
@@ -74,6 +73,7 @@ class Row:
     surplus: int
     promise: str
     accepted_per_s: float
+    rounds: int
 
     def cells(self) -> tuple[str, ...]:
         """The row as COLUMNS has it."""
@@ -81,42 +81,13 @@ class Row:
             self.contestant + (f" ({self.surplus} duplicates)" if self.surplus else ""),
             self.promise,
             f"{self.per_s:,.0f}",
-            f"{self.per_s_lowest:,.0f}-{self.per_s_highest:,.0f}",
+            spread(self.per_s_lowest, self.per_s_highest),
             f"{self.accepted_per_s:,.0f}",
             "" if self.of_floor is None else f"{self.of_floor:.2f}",
             "" if self.times_postfix is None else f"{self.times_postfix:.1f}",
             f"{self.cpu_us_each:,.0f}" if self.cpu_us_each else "",
             f"{self.memory_octets_max / 2**20:,.0f}",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One figure and what it should be."""
-
-    what: str
-    figure: str
-    aim: str
-    holds: bool | None
-    """None where there is no aim."""
-
-    def cells(self) -> tuple[str, str, str, str]:
-        """As a table has it."""
-        return self.what, self.figure, self.aim, {True: "yes", False: "no", None: ""}[self.holds]
-
-
-def write_lines(out: Path, name: str, title: str, lines: list[Line], where: str) -> None:
-    """Show single figures with their aims, and write *name*.md and .json into *out*."""
-    out.mkdir(parents=True, exist_ok=True)
-    table = Table("what", "figure", "aim", "met", title=title)
-    text = [f"# {name}", "", where, "", "| what | figure | aim | met |", "|---|---|---|---|"]
-    for line in lines:
-        table.add_row(*line.cells())
-        text.append("| " + " | ".join(line.cells()) + " |")
-    Console(width=None if sys.stdout.isatty() else 100).print(table)
-    (out / f"{name}.md").write_text("\n".join([*text, ""]), encoding="utf-8")
-    kept = {"where": where, "lines": [asdict(line) for line in lines]}
-    (out / f"{name}.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
 
 
 def rows(scenario: str, measurements: list[Measurement]) -> list[Row]:
@@ -147,26 +118,65 @@ def rows(scenario: str, measurements: list[Measurement]) -> list[Row]:
             surplus=sum(m.surplus for m in group),
             promise=group[0].promise,
             accepted_per_s=statistics.median(m.messages / m.accepted_s for m in group),
+            rounds=len(group),
         )
         for name, group in of_each.items()
     ]
     return sorted(made, key=lambda row: -row.per_s)
 
 
-def machine(folder: Path) -> str:
-    """Where it was measured, in one line: kernel, cores, and the file system of *folder*."""
-    resolved = str(folder.resolve())
-    mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
-    under = [(point, kind) for point, kind in mounts if resolved.startswith(point.rstrip("/") + "/")]
-    kind = max(under, key=lambda mount: len(mount[0]))[1]
-    note = ", where a sync does nothing: choose another --folder" if kind == "tmpfs" else ""
-    return f"Linux {platform.release()}, {os.cpu_count()} cores, data on {kind}{note}"
+class Aim(NamedTuple):
+    """What pymta is to reach in a scenario."""
+
+    of_floor: float | None = None
+    times_postfix: float | None = None
 
 
-def write(out: Path, name: str, titles: dict[str, str], measurements: list[Measurement], where: str) -> None:
-    """Show the tables, and write *name*.md, .json and .svg into *out*."""
+NO_AIM = Aim()
+
+
+def lines(title: str, aim: Aim, made: Sequence[Row]) -> list[Line]:
+    """One scenario's rows as the table of the whole bench has them."""
+    return [_line(title, aim if row.contestant == "pymta" else NO_AIM, row) for row in made]
+
+
+def _line(title: str, aim: Aim, row: Row) -> Line:
+    ratios = (
+        (row.of_floor, aim.of_floor, "{:.2f} of the floor"),
+        (row.times_postfix, aim.times_postfix, "{:.1f} x Postfix"),
+    )
+    met = [ratio >= least for ratio, least, _ in ratios if ratio is not None and least is not None]
+    return Line(
+        title,
+        f"{row.per_s:,.0f} messages/s",
+        aim=", ".join(">= " + form.format(least) for _, least, form in ratios if least is not None),
+        holds=all(met) if met else None,
+        who=row.contestant,
+        promise=row.promise,
+        spread=spread(row.per_s_lowest, row.per_s_highest),
+        rounds=row.rounds,
+        beside=", ".join(form.format(ratio) for ratio, _, form in ratios if ratio is not None),
+    )
+
+
+def write(
+    out: Path,
+    name: str,
+    titles: dict[str, str],
+    measurements: list[Measurement],
+    where: str,
+    more: Sequence[Line] = (),
+    aims: Mapping[str, Aim] = MappingProxyType({}),
+) -> None:
+    """Show the tables, and write *name*.md, .json and .svg into *out*; *more* tells what was left out."""
     out.mkdir(parents=True, exist_ok=True)
     tables = {scenario: rows(scenario, measurements) for scenario in titles}
+    told = [
+        line
+        for scenario, made in tables.items()
+        for line in lines(titles[scenario], aims.get(scenario, NO_AIM), made)
+    ]
+    told += more
     counts = {
         len([m for m in measurements if (m.scenario, m.contestant) == key])
         for key in {(m.scenario, m.contestant) for m in measurements}
@@ -176,22 +186,19 @@ def write(out: Path, name: str, titles: dict[str, str], measurements: list[Measu
         f"{where}. Medians of {rounds} rounds, interleaved, ratios within a "
         "round; measured until the last message was at the sink."
     )
-    console = Console(width=None if sys.stdout.isatty() else 130)
     text = [f"# {name}", "", caption, ""]
     for scenario, made in tables.items():
-        table = Table(*COLUMNS, title=titles[scenario])
-        text += [f"## {titles[scenario]}", "", "| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-        for row in made:
-            table.add_row(*row.cells())
-            text.append("| " + " | ".join(row.cells()) + " |")
-        text.append("")
-        console.print(table)
-    console.print(caption)
+        cells = [row.cells() for row in made]
+        text += [f"## {titles[scenario]}", "", *markdown(COLUMNS, cells), ""]
+        show(titles[scenario], COLUMNS, cells)
+    text += [f"{line.who}, {line.what}: {line.figure}" for line in more]
+    print(caption)
     (out / f"{name}.md").write_text("\n".join(text), encoding="utf-8")
-    kept = {"where": where, "titles": titles, "measurements": [asdict(m) for m in measurements]}
+    kept = {"where": where, "titles": titles, "lines": [asdict(line) for line in told]}
+    kept |= {"measurements": [asdict(m) for m in measurements]}
     (out / f"{name}.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
     (out / f"{name}.svg").write_text(plot(titles, tables), encoding="utf-8")
-    console.print(f"kept as {name}.md, {name}.json and {name}.svg in {out}")
+    print(f"kept as {name}.md, {name}.json and {name}.svg in {out}")
 
 
 # ---- the plot ------------------------------------------------------------------------------------------------------
@@ -218,7 +225,7 @@ def plot(titles: dict[str, str], tables: dict[str, list[Row]]) -> str:
         y += 22
         parts.append(f'<text x="10" y="{y}" font-weight="bold">{titles[scenario]}</text>')
         y += 10
-        scale = (WIDTH - LEFT - 90) / max(row.per_s_highest for row in made)
+        scale = (WIDTH - LEFT - 90) / max((row.per_s_highest for row in made), default=1)
         for row in made:
             end, middle = LEFT + row.per_s * scale, y + BAR / 2
             colour = COLOURS.get(row.contestant, "#777777")

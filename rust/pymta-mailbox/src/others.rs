@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pymta_imap::command::{Command, List};
-use pymta_index::{Account, IndexError, Mailbox, MailboxInfo, Rights, acl_below};
+use pymta_index::{Account, INBOX, IndexError, Mailbox, MailboxInfo, Rights, acl_below};
 use pymta_maildir::{MailboxPath, Quota};
 use pymta_types::UnixMs;
 
@@ -81,10 +81,13 @@ pub(crate) struct Place {
     pub(crate) owner: Option<String>,
 }
 
-/// `Other Users/olga@example.test/Team/Plans` in two: the owner's name, and the mailbox's in that account.
+/// `Other Users/olga@example.test/Team/Plans` in two: the owner's name, and the mailbox's in that account. An inbox has no
+/// case there either, and rules about it are about one name.
 pub(crate) fn split(name: &str) -> Option<(&str, &str)> {
     let below = name.strip_prefix(OTHERS)?.strip_prefix('/')?;
-    Some(below.split_once('/').unwrap_or((below, "")))
+    let (owner, mailbox) = below.split_once('/').unwrap_or((below, ""));
+    let is_inbox = mailbox.eq_ignore_ascii_case(INBOX);
+    Some((owner, if is_inbox { INBOX } else { mailbox }))
 }
 
 /// In front of the names of another's mailboxes.
@@ -444,6 +447,7 @@ mod tests {
     fn names_are_an_owners_and_a_mailboxs() {
         assert_eq!(Some(("o@x", "a/b")), split("Other Users/o@x/a/b"));
         assert_eq!(Some(("o@x", "")), split("Other Users/o@x"));
+        assert_eq!(Some(("o@x", "INBOX")), split("Other Users/o@x/inbox"));
         assert_eq!(None, split("Other Users"));
         assert_eq!(None, split("Other Userss/o@x/a"));
         assert_eq!("Other Users/o@x/a", joined("o@x", "a"));

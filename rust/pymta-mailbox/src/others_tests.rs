@@ -96,6 +96,24 @@ fn rename_needs_x_there_and_k_here_and_stays_in_the_account() {
 }
 
 #[test]
+fn anothers_inbox_stays_in_whatever_case_it_is_named() {
+    let (_sandbox, mut owner, mut bob) = with("lrkx");
+    owner.say(set_acl("INBOX", BOB, "lrkx"));
+    append(&mut owner, "INBOX", Flags::default());
+    for inbox in ["INBOX", "inbox", "Inbox"] {
+        let inbox = format!("Other Users/user@example.test/{inbox}");
+        let said = bob.say(rename(&inbox, &format!("{TEAM}/Taken")));
+        assert_eq!("a NO [CANNOT] INBOX has to stay\r\n", said);
+        assert_eq!(said, bob.say(Command::Delete(inbox.clone())));
+        assert!(
+            bob.say(Command::MyRights(inbox))
+                .ends_with("lrkc\r\na OK Rights said\r\n")
+        );
+    }
+    assert!(owner.say(status("INBOX")).contains("MESSAGES 1"));
+}
+
+#[test]
 fn below_what_is_hidden_nothing_is_made_and_what_is_made_has_the_rights_of_the_nearest() {
     let (sandbox, mut owner, mut bob) = with("lrkx");
     owner.say(create("Team/Secret"));

@@ -1,6 +1,7 @@
 """`pymta domain|account|alias`, as an operator types them; passwords never as arguments."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,40 @@ def test_a_directory_from_elsewhere_is_not_changed(tmp_path: Path) -> None:
 
     assert 1 == result.exit_code
     assert 'source is "none"' in result.stderr
+
+
+def test_a_root_that_may_not_become_the_owner_is_told_whose_the_folder_is(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container without that capability: one line with the folder, not an errno."""
+
+    def refused(number: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    owner = os.stat_result((0o40700, 0, 0, 2, 4711, 4711, 0, 0, 0, 0))
+    monkeypatch.setattr("pymta.cli.directory.os.geteuid", lambda: 0)
+    monkeypatch.setattr("pymta.cli.directory.os.setegid", refused)
+    real = Path.stat
+    monkeypatch.setattr(Path, "stat", lambda path, **how: owner if path == data else real(path, **how))
+
+    shown = run(data, "account", "list", fails=True).output
+
+    assert (
+        f"Error: {data} belongs to user 4711, whom this process may not become: run it as that user\n"
+        == shown
+    )
+
+
+def test_a_directory_that_may_not_be_opened_is_named_once(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file and the reason, in one line."""
+
+    def refused(file: Path, **how: object) -> None:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    monkeypatch.setattr("pymta.directory.database.open_shared_database", refused)
+
+    shown = run(data, "account", "list", fails=True).output
+
+    assert f"Error: {data / 'directory.db'}: Permission denied\n" == shown

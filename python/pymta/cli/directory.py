@@ -57,10 +57,18 @@ def editing(settings: Settings) -> Iterator[DirectoryEditor]:
 def become_owner(folder: Path) -> None:
     """
     Root works as whom the data belongs to: a file of root's would be one that the server cannot open.
+
+    Raises:
+        click.ClickException: This root may not become somebody else, as in some containers.
     """
     if os.geteuid() != 0 or not folder.is_dir():
         return
     owner = folder.stat()
     if owner.st_uid != 0:
-        os.setegid(owner.st_gid)
-        os.seteuid(owner.st_uid)
+        try:
+            os.setegid(owner.st_gid)
+            os.seteuid(owner.st_uid)
+        except PermissionError:
+            raise click.ClickException(
+                f"{folder} belongs to user {owner.st_uid}, whom this process may not become: run it as that user"
+            ) from None

@@ -86,7 +86,9 @@ def open_for_writing(file: Path) -> apsw.Connection:
         _migrate(connection, file)
     except apsw.NotADBError:
         raise DirectoryUnusable(f"{file} is not an SQLite database") from None
-    except (apsw.Error, OSError) as error:
+    except OSError as error:
+        raise DirectoryBusy(f"{file}: {error.strerror or error}") from error
+    except apsw.Error as error:
         raise DirectoryBusy(f"{file}: {error}") from error
     return connection
 

@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 # What one extension is built from: when none of it is newer, `make develop` has nothing to do.
 EXTENSION := python/pymta/_core.abi3.so
-RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml | grep -v /target/) Cargo.toml Cargo.lock
+RUST_SOURCES := $(shell find rust -name '*.rs' -o -name Cargo.toml | grep -v /target/) Cargo.toml Cargo.lock .cargo/config.toml
 
 # The stamp says when it was built and installed; without the file itself that says nothing.
 ifeq ($(wildcard $(EXTENSION)),)

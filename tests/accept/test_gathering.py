@@ -4,7 +4,7 @@ Messages that end at nearly the same time share a sync, and none waits for long.
 
 import asyncio
 
-from pymta.accept.gathering import GATHER_S_MAX, LOOK_EVERY, Gathering
+from pymta.accept.gathering import GATHER_S_MAX, Gathering
 
 
 class Spool:
@@ -12,17 +12,14 @@ class Spool:
 
     def __init__(self) -> None:
         self.waiting = 0
-        self.is_gathering = False
         self.batches: list[int] = []
 
     def gather(self) -> None:
         assert not self.waiting, "begun twice"
-        self.is_gathering = True
 
     def write_gathered(self) -> None:
         self.batches.append(self.waiting)
         self.waiting = 0
-        self.is_gathering = False
 
 
 class Door:
@@ -35,8 +32,7 @@ class Door:
 
     def message_ends(self) -> None:
         self.gathering.expect()
-        if self.spool.is_gathering:
-            self.spool.waiting += 1
+        self.spool.waiting += 1
 
 
 async def turns(count: int) -> None:
@@ -83,30 +79,3 @@ async def test_a_message_that_ends_alone_waits_for_one_turn() -> None:
     door.message_ends()
     await turns(2)
     assert [1] == door.spool.batches
-
-
-async def test_messages_that_come_one_by_one_are_soon_not_gathered() -> None:
-    """
-    Each goes to the writer at once, but for one in many, with which it is learned whether that has changed.
-    """
-    door = Door()
-    for _ in range(10 * LOOK_EVERY):
-        door.message_ends()
-        await turns(2)
-    assert len(door.spool.batches) in (10, 11)
-
-
-async def test_dense_mail_is_gathered_again_within_a_few_looks() -> None:
-    """
-    After a quiet time, too.
-    """
-    door = Door()
-    for _ in range(100):
-        door.message_ends()
-        await turns(2)
-    door.spool.batches.clear()
-    for _ in range(4 * LOOK_EVERY):
-        for _ in range(5):
-            door.message_ends()
-        await turns(3)
-    assert door.spool.batches[-30:] == [5] * 30

@@ -42,34 +42,19 @@ _NO_ROOM: Final = Reply(452, "4.3.1", "insufficient storage, try again later")
 class _Pending:
     """A message between `commit` and the spool's answer."""
 
-    __slots__ = (
-        "began_s",
-        "committed_s",
-        "conversation",
-        "held",
-        "is_late",
-        "message",
-        "peer",
-        "spool_id",
-        "took_s",
-        "view",
-    )
+    __slots__ = ("began_s", "committed_s", "conversation", "held", "is_late", "message", "view")
 
     def __init__(
         self, conversation: "Conversation", message: IncomingMessage, began_s: float, held: bool
     ) -> None:
         self.conversation: Conversation | None = conversation
         self.view = conversation.view
-        self.peer = conversation.view.peer_address  # an XCLIENT behind the message is none of its
         self.message = message
         self.began_s = began_s
         self.committed_s = monotonic()
         self.held = held
         # Its client was told to come back.
         self.is_late = False
-        # Known when it became durable.
-        self.spool_id = ""
-        self.took_s = 0.0
 
 
 class Intake:
@@ -274,7 +259,6 @@ class Intake:
 
     def settle(self) -> None:
         """Answer every session whose message became durable, or did not."""
-        accepted: list[_Pending] = []
         for token, result in self._spool.completions():
             pending = self._pending.pop(token, None)
             try:
@@ -283,7 +267,6 @@ class Intake:
                 elif pending.is_late:
                     self._late_count -= 1
                 elif isinstance(result, str):
-                    accepted.append(pending)
                     self._accepted(pending, result)
                 else:
                     self._not_stored(pending, result)
@@ -291,9 +274,6 @@ class Intake:
                 BaseException
             ) as error:  # a bug of ours, also a panic in Rust: the others of this batch are answered
                 self._failed(pending, error)
-        if accepted:
-            # What was answered goes out before anything else is done: the loop writes it before it calls this.
-            self._loop.call_soon(self._tell, accepted)
 
     def _failed(self, pending: _Pending | None, error: BaseException) -> None:
         conversation = None if pending is None else pending.conversation
@@ -305,26 +285,8 @@ class Intake:
             self._log.trouble("answering for a commit", error)
 
     def _accepted(self, pending: _Pending, spool_id: str) -> None:
-        pending.spool_id = spool_id
-        pending.took_s = monotonic() - pending.began_s
-        conversation = pending.conversation
-        if conversation is not None:
-            conversation.accepted_count += 1
-            conversation.accept_message(f"queued as {spool_id}")
-            conversation.committed()
-
-    def _tell(self, accepted: list[_Pending]) -> None:
-        """Count the messages that were accepted, and log them."""
-        for pending in accepted:
-            try:
-                self._tell_one(pending)
-            except (
-                BaseException
-            ) as error:  # it has had its answer, and the others are to be told all the same
-                self._failed(None, error)
-
-    def _tell_one(self, pending: _Pending) -> None:
-        message = pending.message
+        conversation, message, view = pending.conversation, pending.message, pending.view
+        took_s = monotonic() - pending.began_s
         envelope = message.envelope
         size_octets, recipients = message.size_octets, envelope.recipient_count
         metrics = self._metrics
@@ -332,22 +294,26 @@ class Intake:
         metrics.recipients_accepted += recipients
         metrics.octets_accepted += size_octets
         metrics.message_octets.observe(size_octets)
-        metrics.accept_s.observe(pending.took_s)
+        metrics.accept_s.observe(took_s)
         if pending.held:
             metrics.messages_held += 1
         self._log.emit(
             Accept(
-                sid=pending.view.id,
-                spool_id=pending.spool_id,
-                peer=pending.peer,
+                sid=view.id,
+                spool_id=spool_id,
+                peer=view.peer_address,
                 reverse_path=envelope.reverse_path_text,
                 recipients=recipients,
                 forward_path=envelope.forward_path_text(0),
                 size_octets=size_octets,
-                took_s=in_us(pending.took_s),
+                took_s=in_us(took_s),
                 held=pending.held,
             )
         )
+        if conversation is not None:
+            conversation.accepted_count += 1
+            conversation.accept_message(f"queued as {spool_id}")
+            conversation.committed()
 
     def _not_stored(self, pending: _Pending, error: SpoolError) -> None:
         self._metrics.commits_failed += 1

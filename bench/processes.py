@@ -60,11 +60,11 @@ def family(pid: int) -> list[int]:
     """A process and all its descendants that live now."""
     found = [pid]
     for parent in found:
-        for task in Path(f"/proc/{parent}/task").glob("*/children"):
-            try:
+        try:
+            for task in Path(f"/proc/{parent}/task").glob("*/children"):
                 found += map(int, task.read_text(encoding="ascii").split())
-            except OSError:
-                continue  # ended meanwhile
+        except OSError:
+            continue  # ended meanwhile
     return found
 
 

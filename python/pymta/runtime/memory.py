@@ -17,8 +17,9 @@ _THRESHOLDS: Final = (5_000, 10, 10)
 
 # Blocks of this size and more are the system's own and go back to it when they are freed. The GNU C library begins with half
 # that size, but raises it to that of the largest block that was freed; then large and small ones lie beside each other, and
-# the holes between what lives long add up to as much as is used (docs/performance.md).
-_OWN_BLOCK_OCTETS_MIN: Final = 256 << 10
+# the holes between what lives long add up to as much as is used (docs/performance.md). It is more than the 256 KiB that uvloop
+# asks for at each read under TLS: a block of the system's own for each of them costs a fifth of the rate.
+_OWN_BLOCK_OCTETS_MIN: Final = 320 << 10
 # What is free at the end of the rest goes back from this size on: with less, one busy moment after the other would ask for it
 # again.
 _SPARE_OCTETS_MAX: Final = 4 << 20

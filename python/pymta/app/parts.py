@@ -3,6 +3,7 @@ What a server of one process and a supervisor start alike: the sink, and becomin
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,8 +58,9 @@ def drop_privileges(settings: Settings) -> None:
         raise ConfigError(str(error), option="server.user") from None
     privileges.give_folder(Path(host.data_folder), uid, gid)
     log_file = settings.log.file
-    if log_file is not None and log_file.is_file():
-        privileges.give_file(log_file, uid, gid)  # root has opened it; at SIGHUP the user opens it again
+    if os.geteuid() == 0 and log_file is not None and log_file.is_file():
+        # Root has opened it; at SIGHUP the user opens it again. Who may read it by its group still may.
+        privileges.give_file(log_file, uid)
     privileges.drop(uid, gid, host.user)
 
 

@@ -47,10 +47,10 @@ def give_folder(folder: Path, uid: int, gid: int) -> None:
             give_file(Path(parent) / name, uid, gid)
 
 
-def give_file(file: Path, uid: int, gid: int) -> None:
-    """Make one file or folder belong to whom we become; a symbolic link itself, not what it points to."""
+def give_file(file: Path, uid: int, gid: int = -1) -> None:
+    """Make one file or folder belong to whom we become; a symbolic link itself, not what it points to; -1 keeps the group."""
     now = file.lstat()
-    if (now.st_uid, now.st_gid) != (uid, gid):
+    if now.st_uid != uid or gid not in (-1, now.st_gid):
         os.chown(file, uid, gid, follow_symlinks=False)
 
 

@@ -39,12 +39,19 @@ class FileSystem:
         folder.mkdir()
         with image.open("wb") as stream:
             stream.truncate(_IMAGE_OCTETS)
-        _run(f"mkfs.{kind}", "-q", image)
-        self.mount()
+        for command in ((f"mkfs.{kind}", "-q", image), self._mounting):
+            done = _call(*command)
+            if done.returncode != 0:
+                pytest.skip(f"{command[0]} does not work here: {done.stderr.strip()}")
 
     def mount(self) -> None:
         """Mount it; the journal is replayed where that is due."""
-        _run("mount", "-o", "loop", self._image, self.folder)
+        done = _call(*self._mounting)
+        assert 0 == done.returncode, done.stderr
+
+    @property
+    def _mounting(self) -> tuple[str | Path, ...]:
+        return "mount", "-o", "loop", self._image, self.folder
 
     def unmount(self) -> None:
         """
@@ -66,7 +73,7 @@ class FileSystem:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Every call that would change something waits, open and write too."""
-        _run("fsfreeze", "--freeze", self.folder)
+        _call("fsfreeze", "--freeze", self.folder).check_returncode()
         try:
             yield
         finally:
@@ -85,13 +92,7 @@ def file_system(folder: Path, kind: Kind = "ext4") -> Iterator[FileSystem]:
         _call("umount", "--lazy", made.folder)
 
 
-def _call(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def _call(program: str | Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [find_program(program), *arguments], capture_output=True, text=True, timeout=60, check=False
+        [find_program(str(program)), *arguments], capture_output=True, text=True, timeout=60, check=False
     )
-
-
-def _run(program: str, *arguments: str | Path) -> None:
-    done = _call(program, *arguments)
-    if done.returncode != 0:
-        pytest.skip(f"{program} does not work here: {done.stderr.strip()}")

@@ -5,6 +5,7 @@ A client that changes a mailbox all the time and remembers what it was promised.
 import imaplib
 import random
 import re
+from collections.abc import Callable
 
 from tests.e2e.imap.conftest import Reading, message, ok
 
@@ -17,10 +18,11 @@ class Changes:
         self._chance = chance
         self._count = 0
         self.promised: dict[int, set[str]] = {}
+        self.count_answered = 0
         self.uids: dict[int, int] = {}
 
-    def go_on(self, *, disk_fails: bool = False) -> None:
-        """Until the server is gone; or until it refuses something, where its disk fails."""
+    def go_on(self, *, has_trouble: Callable[[], bool] = lambda: False) -> None:
+        """Until the server is gone; or until it refuses something, where it *has_trouble*."""
         try:
             with self._reading.client() as imap:
                 ok(imap.select())
@@ -29,7 +31,7 @@ class Changes:
         except (OSError, imaplib.IMAP4.abort):
             pass
         except AssertionError:
-            if not disk_fails:
+            if not has_trouble():
                 raise
 
     def _change(self, imap: imaplib.IMAP4) -> None:
@@ -40,6 +42,7 @@ class Changes:
             self.promised[number] = {"gone", "plain"}
             said = ok(imap.append("INBOX", None, None, message(number).replace(b"\n", b"\r\n")))[0]
             self.promised[number] = {"plain"}
+            self.count_answered += 1
             found = re.search(rb"APPENDUID \d+ (\d+)", said)
             assert found, said
             self.uids[number] = int(found[1])

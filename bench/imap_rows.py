@@ -11,11 +11,10 @@ import statistics
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from bench.imap_stores import ACCOUNT, PASSWORD, Store, message
-from bench.processes import family
+from bench.processes import memory_shared_octets
 
 __all__ = ["IDLE_ROWS", "ROWS", "Figure", "Row", "Scale"]
 
@@ -208,7 +207,7 @@ def appends(store: Store, scale: Scale) -> Figure:
 
 def idle_memory(store: Store, scale: Scale) -> Figure:
     """Of each, where as many as there was time for are in IDLE."""
-    before = memory_octets(store.pid)
+    before = memory_shared_octets(store.pid)
     clients: list[Client] = []
     end_s = time.monotonic() + 5 * scale.rate_s
     try:
@@ -216,23 +215,11 @@ def idle_memory(store: Store, scale: Scale) -> Figure:
             client = Client(store.port)
             clients.append(client)
             client.idle()
-        grown = memory_octets(store.pid) - before
+        grown = memory_shared_octets(store.pid) - before
     finally:
         for client in clients:
             client.socket.close()
     return Figure(grown / len(clients) / 1024, " KiB", f"{len(clients):,} of them")
-
-
-def memory_octets(pid: int) -> int:
-    """Of a process and its children, what is not shared counted once (PSS)."""
-    total = 0
-    for member in family(pid):
-        try:
-            text = Path(f"/proc/{member}/smaps_rollup").read_text(encoding="ascii")
-        except OSError:
-            continue
-        total += next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
-    return total * 1024
 
 
 def noticing(share: float) -> Measure:

@@ -90,11 +90,16 @@ def memory_octets(pid: int) -> int:
     return _memory_octets(pid, "VmRSS:")
 
 
-def _memory_octets(pid: int, name: str) -> int:
+def memory_shared_octets(pid: int) -> int:
+    """The same, where what processes share is counted once (PSS)."""
+    return _memory_octets(pid, "Pss:", file="smaps_rollup")
+
+
+def _memory_octets(pid: int, name: str, *, file: str = "status") -> int:
     octets = 0
     for member in family(pid):
         try:
-            status = Path(f"/proc/{member}/status").read_text(encoding="utf-8")
+            status = Path(f"/proc/{member}/{file}").read_text(encoding="utf-8")
         except OSError:
             continue
         for line in status.splitlines():

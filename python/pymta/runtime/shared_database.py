@@ -15,6 +15,7 @@ import apsw
 
 __all__ = ["open_shared_database"]
 
+# Whoever makes the file needs some syncs for it, of which one takes a millisecond or so.
 _TRY_AGAIN_S: Final = 0.005
 
 
@@ -27,7 +28,8 @@ def open_shared_database(
     Args:
         file: SQLite gives the files beside it the same mode.
         synchronous: `full` where what was committed must outlive a power failure.
-        busy_ms_max: For how long this, and each later statement, waits for others, in milliseconds. It blocks its thread.
+        busy_ms_max: For how long each statement waits for others, in milliseconds, and this at most twice as long. The
+            thread is blocked meanwhile.
 
     Raises:
         apsw.Error: It is no database, others were in it for too long, or the disk has trouble.

@@ -607,16 +607,19 @@ class ImapAccounts:
 
     def __new__(cls, folder: str, *, hostname: str, process: int, full_text: bool = False) -> Self:
         """
-        *process* tells names of files of several apart. *full_text*: texts are kept for searches, which `read_texts` reads.
+        *process* tells names of files of several apart. *full_text*: texts are kept for searches.
         Nothing is opened yet.
         """
     @property
-    def has_texts_to_read(self) -> bool:
-        """Whether `read_texts` may have something to do: somebody looks at a mailbox, or there is mail in it. Never waits."""
-    def read_texts(self, now_ms: int) -> None:
+    def has_chores(self) -> bool:
         """
-        Read some texts that are not kept yet, for about a tenth of a second, or as long as one large message takes. Waits for
-        the disk; OSError where it says no.
+        Whether `do_chore` may have something to do: texts that are not kept yet, or much mail in `new` that was shown. Never
+        waits.
+        """
+    def do_chore(self, now_ms: int) -> None:
+        """
+        Do a bit of that, for about a tenth of a second, or as long as one large message takes. Waits for the disk; OSError
+        where it says no.
         """
     def open(
         self,

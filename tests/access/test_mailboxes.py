@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from pymta._core import ImapAccounts
+from pymta.access.imap.chores import Chores
 from pymta.access.imap.idle import Wakes
 from pymta.access.imap.mailboxes import THREADS, THREADS_PER_ACCOUNT_MAX, Mailboxes
 from pymta.observe.log import Log
@@ -27,9 +28,17 @@ class Slow:
         assert self.may_end.wait(20)
 
 
+class NothingToDo:
+    """Accounts for which there is nothing to do when nobody waits."""
+
+    has_chores = False
+
+
 @pytest.fixture
 async def mailboxes() -> AsyncIterator[Mailboxes]:
-    made = Mailboxes(cast(ImapAccounts, None), Wakes(cast(Log, None)), lambda: 0)
+    log = cast(Log, None)
+    chores = Chores(cast(ImapAccounts, NothingToDo()), lambda: 0, log)
+    made = Mailboxes(cast(ImapAccounts, None), Wakes(log), lambda: 0, chores=chores)
     yield made
     made.close()
 

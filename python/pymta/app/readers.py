@@ -71,7 +71,7 @@ class Readers:
 
     def _open_mailboxes(self) -> Mailboxes:
         from pymta._core import ImapAccounts
-        from pymta.access.imap.ahead import ReadingAhead
+        from pymta.access.imap.chores import Chores
         from pymta.access.imap.idle import Wakes
         from pymta.access.imap.mailboxes import Mailboxes
 
@@ -87,7 +87,7 @@ class Readers:
                 accounts,
                 Wakes(self._log),
                 self._now_ms,
+                chores=Chores(accounts, self._now_ms, self._log),
                 board=self._board,
-                ahead=ReadingAhead(accounts, self._now_ms, self._log) if settings.imap.full_text else None,
             )
         return self._mailboxes

@@ -43,6 +43,7 @@ mod rights;
 mod sandbox;
 mod scan;
 mod schema;
+mod settle;
 mod shares;
 mod size;
 #[cfg(test)]

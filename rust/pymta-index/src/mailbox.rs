@@ -56,7 +56,7 @@ impl State {
 }
 
 /// Where the index has a message's file.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     pub(crate) unique_name: String,
     pub(crate) rest: String,
@@ -320,21 +320,22 @@ impl Mailbox {
     /// # Errors
     /// `Io`; also where its name stands for something that is no regular file.
     pub fn open_file(&self, uid: u32, now: UnixMs) -> Result<Option<std::fs::File>, IndexError> {
-        for is_last in [false, true] {
-            let Some(place) = self.look(|index| self.place(index, uid))? else {
+        let mut missed = None;
+        for is_last in [false, false, true] {
+            let mut place = self.look(|index| self.place(index, uid))?;
+            // Another session may have renamed it since, and then the index knows; else another program did.
+            if missed.is_some() && (is_last || place == missed) {
+                self.rescan(now)?;
+                place = self.look(|index| self.place(index, uid))?;
+            }
+            let Some(place) = place else {
                 return Ok(None);
             };
-            match self
-                .account
-                .disk
-                .open_file(self.subfolder(place.is_new), &place.file_name())
-            {
+            let at = self.subfolder(place.is_new);
+            match self.account.disk.open_file(at, &place.file_name()) {
                 Ok(file) => return Ok(Some(file.into())),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => missed = Some(place),
                 Err(error) => return Err(IndexError::io("open a message")(error)),
-            }
-            if !is_last {
-                self.rescan(now)?;
             }
         }
         Ok(None)

@@ -28,6 +28,7 @@ enum Step {
     Copy(usize, usize, u8, bool),
     OthersFlag(usize, u8, u8),
     OthersRemove(usize, u8),
+    Settle(usize),
     Reopen,
     LoseIndex,
 }
@@ -42,7 +43,8 @@ fn steps() -> impl Strategy<Value = Vec<(Step, Option<i64>)>> {
         2 => (at.clone(), any::<u8>()).prop_map(|(a, b)| Step::Expunge(a, b)),
         3 => (at.clone(), 0usize..2, any::<u8>(), any::<bool>()).prop_map(|(a, b, c, d)| Step::Copy(a, b, c, d)),
         2 => (at.clone(), any::<u8>(), 0u8..64).prop_map(|(a, b, c)| Step::OthersFlag(a, b, c)),
-        2 => (at, any::<u8>()).prop_map(|(a, b)| Step::OthersRemove(a, b)),
+        2 => (at.clone(), any::<u8>()).prop_map(|(a, b)| Step::OthersRemove(a, b)),
+        1 => at.prop_map(Step::Settle),
         1 => Just(Step::Reopen),
         1 => Just(Step::LoseIndex),
     ];
@@ -243,6 +245,7 @@ impl World {
                     self.model[at].remove(place);
                 }
             }
+            Step::Settle(at) => while self.mailbox(at).settle(now)? {},
             Step::Reopen => self.reopen(),
             Step::LoseIndex => {
                 fs::remove_file(self.sandbox.folder.join("pymta.index")).unwrap();

@@ -193,7 +193,7 @@ impl Mailbox {
     }
 
     /// Gives a file the letters of these flags, in `cur`.
-    fn rename(&self, place: &Place, flags: u8, now: UnixMs) -> Result<Place, IndexError> {
+    pub(crate) fn rename(&self, place: &Place, flags: u8, now: UnixMs) -> Result<Place, IndexError> {
         let from = place.file_name();
         let mut to = with_letters(&from, flag::letters(flags));
         let mut unique_name = place.unique_name.clone();

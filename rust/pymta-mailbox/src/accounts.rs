@@ -8,7 +8,7 @@ use pymta_index::{Account, Acl, IndexError, Options, Rights, Shares};
 use pymta_maildir::{Host, MailboxPath, Quota};
 use pymta_types::UnixMs;
 
-use crate::backlog::Backlog;
+use crate::chores::Chores;
 use crate::view::View;
 
 /// Who reads, and what he may keep.
@@ -50,14 +50,14 @@ struct Inner {
     root: PathBuf,
     host: Host,
     shares: Shares,
-    backlog: Option<Backlog>,
+    chores: Chores,
     open: Mutex<HashMap<MailboxPath, Place>>,
 }
 
 impl Accounts {
     /// Accounts below that folder. Nothing is opened yet.
     pub fn new(root: &Path, host: Host) -> Self {
-        Self::made(root, host, None)
+        Self::made(root, host, Chores::default())
     }
 
     /// The folder of all mailboxes.
@@ -70,37 +70,37 @@ impl Accounts {
         &self.0.shares
     }
 
-    /// Likewise, with texts kept for searches: `read_texts` is to be called while there is something to read.
+    /// Likewise, with texts kept for searches.
     pub fn with_full_text(root: &Path, host: Host) -> Self {
-        Self::made(root, host, Some(Backlog::default()))
+        Self::made(root, host, Chores::with_texts())
     }
 
-    fn made(root: &Path, host: Host, backlog: Option<Backlog>) -> Self {
+    fn made(root: &Path, host: Host, chores: Chores) -> Self {
         Self(Arc::new(Inner {
             root: root.to_owned(),
             host,
             shares: Shares::below(root),
-            backlog,
+            chores,
             open: Mutex::default(),
         }))
     }
 
-    /// What is to be read ahead; None where texts are not kept.
-    pub(crate) fn backlog(&self) -> Option<&Backlog> {
-        self.0.backlog.as_ref()
+    /// What is to be done when nobody waits for it.
+    pub(crate) fn chores(&self) -> &Chores {
+        &self.0.chores
     }
 
-    /// Whether there may be texts that are not kept yet.
-    pub fn has_texts_to_read(&self) -> bool {
-        self.backlog().is_some_and(|backlog| !backlog.is_empty())
+    /// Whether `do_chore` is to be called: there may be texts that are not kept yet, or much mail in `new`.
+    pub fn has_chores(&self) -> bool {
+        !self.0.chores.is_empty()
     }
 
-    /// Reads some of them.
+    /// Does a bit of that.
     ///
     /// # Errors
     /// As of any change; the mailbox waits until somebody looks at it again.
-    pub fn read_texts(&self, now: UnixMs) -> Result<(), IndexError> {
-        self.backlog().map_or(Ok(()), |backlog| backlog.read_bit(now))
+    pub fn do_chore(&self, now: UnixMs) -> Result<(), IndexError> {
+        self.0.chores.do_bit(now)
     }
 
     /// A view on the Maildir at that place, which is made where it is missing.
@@ -137,7 +137,7 @@ impl Accounts {
                 let options = Options {
                     host: self.0.host.clone(),
                     quota,
-                    full_text: self.0.backlog.is_some(),
+                    full_text: self.0.chores.keeps_texts(),
                 };
                 let account = Account::open_below(&self.0.root, path, options, now)?;
                 *place = Arc::downgrade(&account);

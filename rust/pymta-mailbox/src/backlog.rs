@@ -1,10 +1,9 @@
 //! Texts of mailboxes that somebody looks at are read ahead of searches, a bit at a time, so that a search need read only
 //! what may hold what it looks for (`pymta_index`'s filter). Searches find the same however far this is.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Arc;
 
-use pymta_index::{Account, IndexError, Mailbox, TextStep};
+use pymta_index::{IndexError, Mailbox, TextStep};
 use pymta_types::UnixMs;
 
 use crate::content::{CONTENT_OCTETS_MAX, Content};
@@ -18,52 +17,6 @@ const BIT_TEXT_OCTETS: usize = 256 << 10;
 const BIT_READ_OCTETS: u64 = 8 << 20;
 /// A message with more text than this is read by every search.
 const TEXT_OCTETS_MAX: usize = 1 << 20;
-/// Of mailboxes that wait; one more waits until it is looked at again.
-const WAITING_MAX: usize = 1024;
-
-/// Mailboxes whose texts may not all be known, in their order.
-#[derive(Debug, Default)]
-pub(crate) struct Backlog(Mutex<VecDeque<(Weak<Account>, String)>>);
-
-impl Backlog {
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<(Weak<Account>, String)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Somebody looks at a mailbox, or there is mail in it.
-    pub(crate) fn add(&self, mailbox: &Mailbox) {
-        let account = mailbox.account();
-        let mut waiting = self.waiting();
-        let is_there = waiting
-            .iter()
-            .any(|(other, name)| name == mailbox.name() && other.as_ptr() == Arc::as_ptr(account));
-        if !is_there && waiting.len() < WAITING_MAX {
-            waiting.push_back((Arc::downgrade(account), mailbox.name().to_owned()));
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting().is_empty()
-    }
-
-    /// Reads a bit of the next one. An account that nobody has open any more is passed by.
-    pub(crate) fn read_bit(&self, now: UnixMs) -> Result<(), IndexError> {
-        let Some((account, name)) = self.waiting().pop_front() else {
-            return Ok(());
-        };
-        let mailbox = match account.upgrade() {
-            Some(account) => account.mailbox(&name, now)?,
-            None => None,
-        };
-        if let Some(mailbox) = mailbox
-            && read_bit(&mailbox, now)?
-        {
-            self.add(&mailbox);
-        }
-        Ok(())
-    }
-}
-
 /// Reads texts that are not known yet; false where there is nothing left to do, or another process does it.
 pub(crate) fn read_bit(mailbox: &Arc<Mailbox>, now: UnixMs) -> Result<bool, IndexError> {
     let (after, uids) = match mailbox.text_step(BIT_MESSAGES)? {

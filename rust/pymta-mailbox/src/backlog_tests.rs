@@ -52,10 +52,10 @@ impl Twins {
 
 fn read_all(sandbox: &Sandbox, now: pymta_types::UnixMs) {
     for _ in 0..1000 {
-        if !sandbox.accounts.has_texts_to_read() {
+        if !sandbox.accounts.has_chores() {
             return;
         }
-        sandbox.accounts.read_texts(now).unwrap();
+        sandbox.accounts.do_chore(now).unwrap();
     }
     panic!("there is no end");
 }
@@ -232,7 +232,7 @@ fn new_mail_is_read_ahead_while_somebody_looks() {
     read_all(&sandbox, session.now);
     sandbox.deliver("Subject: new\n\nbanana\n");
     assert!(session.poll().contains("1 EXISTS"));
-    assert!(sandbox.accounts.has_texts_to_read());
+    assert!(sandbox.accounts.has_chores());
     read_all(&sandbox, session.now);
     let mailbox = &session.view.selected.as_ref().unwrap().mailbox;
     assert!(
@@ -245,7 +245,7 @@ fn new_mail_is_read_ahead_while_somebody_looks() {
     session.view.selected = None;
     session.say(select("INBOX"));
     drop(session);
-    assert!(sandbox.accounts.has_texts_to_read());
+    assert!(sandbox.accounts.has_chores());
     read_all(&sandbox, crate::sandbox::now()); // nobody has it open
 }
 
@@ -254,7 +254,7 @@ fn where_texts_are_not_kept_there_is_no_file() {
     let sandbox = Sandbox::new();
     sandbox.deliver_many(2);
     let session = sandbox.in_inbox();
-    assert!(!sandbox.accounts.has_texts_to_read());
-    sandbox.accounts.read_texts(session.now).unwrap();
+    assert!(!sandbox.accounts.has_chores());
+    sandbox.accounts.do_chore(session.now).unwrap();
     assert!(!sandbox.folder().join("pymta.search").exists());
 }

@@ -7,6 +7,9 @@ mod accounts;
 mod backlog;
 mod carry;
 mod casemap;
+mod chores;
+#[cfg(test)]
+mod chores_tests;
 #[cfg(test)]
 mod condstore_tests;
 mod content;

@@ -80,7 +80,7 @@ impl View {
             picture.wants = notifying.selected;
         }
         self.selected = Some(picture);
-        self.texts_may_be_new();
+        self.add_chores();
         Ok(if is_read_only {
             Ending::ok_with("READ-ONLY".to_owned(), "Selected for reading")
         } else {

@@ -257,7 +257,7 @@ impl View {
             picture.refresh(now)
         });
         if before != self.selected.as_ref().map(|picture| picture.modseq) {
-            self.texts_may_be_new();
+            self.add_chores();
         }
         match refreshed {
             Some(Err(IndexError::NoMailbox)) => {
@@ -269,10 +269,20 @@ impl View {
         }
     }
 
-    /// Of the selected mailbox.
-    pub(crate) fn texts_may_be_new(&self) {
-        if let (Some(backlog), Some(picture)) = (self.others.accounts.backlog(), &self.selected) {
-            backlog.add(&picture.mailbox);
+    /// The selected mailbox was selected, or has changed.
+    pub(crate) fn add_chores(&mut self) {
+        let Some(picture) = &self.selected else {
+            return;
+        };
+        let chores = self.others.accounts.chores();
+        chores.add_texts(&picture.mailbox);
+        // Who only looks leaves it where it is (RFC 9051 §6.3.3).
+        if !picture.is_read_only {
+            match picture.mailbox.is_unsettled() {
+                Ok(true) => chores.add_settling(&picture.mailbox),
+                Ok(false) => {}
+                Err(error) => self.note(&error),
+            }
         }
     }
 

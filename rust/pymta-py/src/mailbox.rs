@@ -41,12 +41,12 @@ impl PyImapAccounts {
     }
 
     #[getter]
-    fn has_texts_to_read(&self) -> bool {
-        self.0.has_texts_to_read()
+    fn has_chores(&self) -> bool {
+        self.0.has_chores()
     }
 
-    fn read_texts(&self, py: Python<'_>, now_ms: u64) -> PyResult<()> {
-        py.detach(|| self.0.read_texts(UnixMs(now_ms))).or_py_err()
+    fn do_chore(&self, py: Python<'_>, now_ms: u64) -> PyResult<()> {
+        py.detach(|| self.0.do_chore(UnixMs(now_ms))).or_py_err()
     }
 
     #[pyo3(signature = (

@@ -14,7 +14,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
 from pymta._core import ImapAccounts, ImapView
-from pymta.access.imap.ahead import ReadingAhead
+from pymta.access.imap.chores import Chores
 from pymta.access.imap.idle import Wakes
 from pymta.config.settings.imap import ImapDoorSettings
 from pymta.directory import Account
@@ -40,22 +40,22 @@ class Mailboxes:
         wakes: Wakes,
         now_ms: Callable[[], int],
         *,
+        chores: Chores,
         board: Board | None = None,
-        ahead: ReadingAhead | None = None,
     ) -> None:
         """
         Args:
             accounts: Where the mailboxes are.
             wakes: Tells who waits that something has changed.
             now_ms: The clock.
+            chores: What is done when nobody waits for it.
             board: Counts the sessions of all workers together, where there are several.
-            ahead: Where texts are kept for searches.
         """
         self._accounts = accounts
         self.wakes = wakes
         self.now_ms = now_ms
         self._board = board
-        self._ahead = ahead
+        self._chores = chores
         self._sessions: dict[str, int] = {}
         # Whoever uses one or waits for it keeps it.
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -110,8 +110,7 @@ class Mailboxes:
 
         def is_over() -> None:
             turns.release()
-            if self._ahead is not None:
-                self._ahead.go_on(self._threads)
+            self._chores.go_on(self._threads)
 
         def ended(_: Future[Any]) -> None:
             with suppress(RuntimeError):  # the loop is closed
@@ -137,6 +136,5 @@ class Mailboxes:
     def close(self) -> None:
         """The server stops; nobody waits any more. What was begun is carried out."""
         self.wakes.close()
-        if self._ahead is not None:
-            self._ahead.close()
+        self._chores.close()
         self._threads.shutdown(wait=False, cancel_futures=True)

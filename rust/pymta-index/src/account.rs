@@ -18,6 +18,7 @@ use pymta_types::UnixMs;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use rustix::fs::{AtFlags, Mode, OFlags};
 
+use crate::long_log::LongLogs;
 use crate::text_file::TextFile;
 use crate::{IndexError, schema};
 
@@ -34,7 +35,7 @@ const CACHE_KIB_MAX: i64 = 1024;
 /// Prepared statements that are kept.
 const STATEMENTS_MAX: usize = 64;
 /// What the log may keep of the disk after something large.
-const LOG_OCTETS_KEPT: i64 = 4 << 20;
+const LOG_OCTETS_KEPT: i64 = 8 << 20;
 /// Of a new name; deliveries of this process count from 1.
 const FIRST_NUMBER: u64 = 1 << 32;
 
@@ -49,6 +50,21 @@ pub struct Options {
     pub quota: Quota,
     /// Whether texts are kept for searches, and used.
     pub full_text: bool,
+    /// Who is told that the index's log is long, and shortens it; None: its commits do.
+    pub long_logs: Option<LongLogs>,
+}
+
+impl Options {
+    /// Those of who does one thing with the account and ends. What an operator moves in is not held against a quota, but
+    /// counts from then on.
+    pub fn for_once(host: Host) -> Self {
+        Self {
+            host,
+            quota: Quota::default(),
+            full_text: true,
+            long_logs: None,
+        }
+    }
 }
 
 /// See the module. One a process and account is enough; all methods may be called at the same time.
@@ -123,7 +139,7 @@ impl Account {
         let disk = Disk::below(folder);
         open_subfolders(&disk, disk.root()).map_err(IndexError::io("open the inbox"))?;
         let mut trouble = None;
-        let (index, inode) = match connect(&disk, &path) {
+        let (mut index, inode) = match connect(&disk, &path) {
             Err(IndexError::Damaged(why)) if !keeps_damaged => {
                 set_aside(&disk).map_err(IndexError::io("set the damaged index aside"))?;
                 trouble = Some(why);
@@ -131,6 +147,9 @@ impl Account {
             }
             connected => connected?,
         };
+        if let Some(long_logs) = &options.long_logs {
+            long_logs.watch(&mut index, path.join(INDEX_NAME), inode)?;
+        }
         let account = Arc::new(Self {
             disk,
             options,

@@ -213,19 +213,7 @@ fn the_list_of_shares_says_what_the_files_say_and_may_be_removed() {
     shares.put(OWNER, || Ok(Vec::new())).unwrap();
     assert_eq!(Vec::<Share>::new(), shares.of(BOB).unwrap());
     let host = Host::new("mail.example.test", 7);
-    let quota = pymta_maildir::Quota::default();
-    drop(
-        Account::open(
-            &sandbox.folder,
-            Options {
-                host,
-                quota,
-                full_text: true,
-            },
-            now(),
-        )
-        .unwrap(),
-    );
+    drop(Account::open(&sandbox.folder, Options::for_once(host), now()).unwrap());
 }
 
 #[test]

@@ -30,6 +30,7 @@ mod import;
 mod import_tests;
 mod keywords;
 mod listing;
+mod long_log;
 mod mailbox;
 mod metadata;
 #[cfg(test)]
@@ -67,6 +68,7 @@ pub use error::IndexError;
 pub use folders::INBOX;
 pub use full_text::{TextFilter, TextStep};
 pub use import::{MakeRecords, Progress};
+pub use long_log::LongLogs;
 pub use mailbox::Mailbox;
 pub use rights::Rights;
 pub use shares::{Share, Shares};

@@ -41,9 +41,8 @@ impl Sandbox {
         Account::open(
             &self.folder,
             Options {
-                host,
                 quota,
-                full_text: true,
+                ..Options::for_once(host)
             },
             now(),
         )

@@ -1,3 +1,5 @@
+//! Mail goes from `new` to `cur` without anybody noticing, whatever others do meanwhile.
+
 use super::*;
 use crate::sandbox::{Sandbox, later, now};
 use crate::{StoreMode, flag};

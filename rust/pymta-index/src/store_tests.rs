@@ -340,11 +340,7 @@ fn who_only_checks_leaves_a_damaged_index_where_it_is() {
     let index = sandbox.folder.join("pymta.index");
     let junk = "this is no index at all\n".repeat(500);
     fs::write(&index, &junk).unwrap();
-    let options = Options {
-        host: pymta_maildir::Host::new("h", 1),
-        quota: pymta_maildir::Quota::default(),
-        full_text: true,
-    };
+    let options = Options::for_once(pymta_maildir::Host::new("h", 1));
     let root = sandbox.folder.parent().unwrap();
     let name = sandbox.folder.file_name().unwrap().to_str().unwrap();
     let path = pymta_maildir::MailboxPath::new([name]).unwrap();

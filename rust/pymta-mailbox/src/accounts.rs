@@ -138,6 +138,7 @@ impl Accounts {
                     host: self.0.host.clone(),
                     quota,
                     full_text: self.0.chores.keeps_texts(),
+                    long_logs: Some(self.0.chores.long_logs().clone()),
                 };
                 let account = Account::open_below(&self.0.root, path, options, now)?;
                 *place = Arc::downgrade(&account);

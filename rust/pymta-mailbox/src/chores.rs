@@ -1,10 +1,10 @@
-//! What is done for mailboxes when nobody waits for it, a bit at a time: texts are read ahead of searches, and mail that was
-//! shown goes from `new` to `cur`. Whatever is left undone costs time later and is never wrong.
+//! What is done for mailboxes when nobody waits for it, a bit at a time: texts are read ahead of searches, mail that was shown
+//! goes from `new` to `cur`, and the logs of indexes into their files. Whatever is left undone costs time later and is never wrong.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use pymta_index::{Account, IndexError, Mailbox};
+use pymta_index::{Account, IndexError, LongLogs, Mailbox};
 use pymta_types::UnixMs;
 
 use crate::backlog::read_bit;
@@ -18,13 +18,14 @@ pub(crate) struct Chores {
     /// None where texts are not kept.
     texts: Option<Waiting>,
     settling: Waiting,
+    long_logs: LongLogs,
 }
 
 impl Chores {
     pub(crate) fn with_texts() -> Self {
         Self {
             texts: Some(Waiting::default()),
-            settling: Waiting::default(),
+            ..Self::default()
         }
     }
 
@@ -44,13 +45,22 @@ impl Chores {
         self.settling.add(mailbox);
     }
 
+    /// Indexes put themselves there.
+    pub(crate) fn long_logs(&self) -> &LongLogs {
+        &self.long_logs
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.settling.is_empty() && self.texts.as_ref().is_none_or(Waiting::is_empty)
+        self.long_logs.is_empty()
+            && self.settling.is_empty()
+            && self.texts.as_ref().is_none_or(Waiting::is_empty)
     }
 
     /// A bit for the next mailbox. What fails waits until somebody looks at that mailbox again.
     pub(crate) fn do_bit(&self, now: UnixMs) -> Result<(), IndexError> {
-        if let Some(mailbox) = self.settling.next(now)? {
+        if !self.long_logs.is_empty() {
+            self.long_logs.shorten_next()?;
+        } else if let Some(mailbox) = self.settling.next(now)? {
             match mailbox.settle(now) {
                 Ok(true) => self.settling.add(&mailbox),
                 Ok(false) | Err(IndexError::NoMailbox) => {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use pymta_index::{Account, IndexError, Mailbox, Options, Progress, Report};
-use pymta_maildir::{Host, MailboxPath, Quota};
+use pymta_maildir::{Host, MailboxPath};
 use pymta_types::UnixMs;
 
 use crate::backlog::read_bit;
@@ -26,20 +26,8 @@ impl Upkeep {
     /// # Errors
     /// As of opening an account.
     pub fn open(root: &Path, path: &MailboxPath, host: Host, now: UnixMs) -> Result<Self, IndexError> {
-        let quota = Quota::default(); // what an operator moves in is not held against one, but counts from then on
-        Ok(Self {
-            account: Account::open_below(
-                root,
-                path,
-                Options {
-                    host,
-                    quota,
-                    full_text: true,
-                },
-                now,
-            )?,
-            progress: Progress::default(),
-        })
+        let account = Account::open_below(root, path, Options::for_once(host), now)?;
+        Ok(Self::of(account))
     }
 
     /// Likewise, but only to check it: a damaged index is left where it is.
@@ -52,20 +40,15 @@ impl Upkeep {
         host: Host,
         now: UnixMs,
     ) -> Result<Self, IndexError> {
-        let quota = Quota::default();
-        Ok(Self {
-            account: Account::open_below_to_check(
-                root,
-                path,
-                Options {
-                    host,
-                    quota,
-                    full_text: true,
-                },
-                now,
-            )?,
+        let account = Account::open_below_to_check(root, path, Options::for_once(host), now)?;
+        Ok(Self::of(account))
+    }
+
+    fn of(account: Arc<Account>) -> Self {
+        Self {
+            account,
             progress: Progress::default(),
-        })
+        }
     }
 
     /// Why the index was made anew when this was opened.

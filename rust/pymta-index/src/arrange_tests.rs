@@ -204,7 +204,7 @@ fn records_are_those_of_their_mailbox_and_end_with_it() {
     account.create("b", None, now()).unwrap();
     let other = account.mailbox("b", now()).unwrap().unwrap();
     inbox
-        .put_records(&[(1, None, b"one".to_vec()), (2, None, b"two".to_vec())])
+        .put_records(&[(1, b"one".to_vec()), (2, b"two".to_vec())])
         .unwrap();
     inbox.copy(&other, &[1, 2], crate::CopyMode::Copy, now()).unwrap();
     other.remove(&[1], now()).unwrap();

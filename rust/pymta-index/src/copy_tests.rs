@@ -29,7 +29,7 @@ fn a_copy_keeps_all_but_its_uid() {
     inbox
         .store(&[2], StoreMode::Add, (flag::FLAGGED, &["work"]), None, now())
         .unwrap();
-    inbox.put_records(&[(2, None, b"record".to_vec())]).unwrap();
+    inbox.put_records(&[(2, b"record".to_vec())]).unwrap();
     let copied = inbox.copy(&other, &[3, 2, 9], CopyMode::Copy, now()).unwrap();
     assert_eq!(vec![(2, 1), (3, 2)], copied.uids);
     assert_eq!(other.status().unwrap().uid_validity, copied.uid_validity);

@@ -34,7 +34,7 @@ fn of_dovecot() -> Sandbox {
 fn import(account: &Arc<Account>) -> Progress {
     let progress = Progress::default();
     let mut make = |mailbox: &Arc<Mailbox>, uids: &[u32]| -> Result<(), IndexError> {
-        let records: Vec<_> = uids.iter().map(|&uid| (uid, None, vec![1])).collect();
+        let records: Vec<_> = uids.iter().map(|&uid| (uid, vec![1])).collect();
         mailbox.put_records(&records)
     };
     account.import(&progress, &mut make, now()).unwrap();
@@ -65,7 +65,7 @@ fn who_comes_from_dovecot_keeps_uids_flags_and_keywords() {
     assert!(matches!(inbox.open_file(7, now()), Err(IndexError::NoMailbox)));
     assert!(matches!(inbox.records(&[7]), Err(IndexError::NoMailbox)));
     assert!(matches!(inbox.without_records(), Err(IndexError::NoMailbox)));
-    let record = [(7, None, b"of another".to_vec())];
+    let record = [(7, b"of another".to_vec())];
     assert!(matches!(inbox.put_records(&record), Err(IndexError::NoMailbox)));
     let inbox = account.mailbox("INBOX", now()).unwrap().unwrap();
     let counts = [

@@ -2,7 +2,7 @@
 
 use rusqlite::OptionalExtension;
 
-use crate::{IndexError, Mailbox, ObjectId};
+use crate::{IndexError, Mailbox};
 
 impl Mailbox {
     /// What was put for messages with `put_records`, in the order asked for.
@@ -20,26 +20,22 @@ impl Mailbox {
         })
     }
 
-    /// Keeps something for messages, and in which thread they are; those that are gone are passed by.
+    /// Keeps something for messages; those that are gone are passed by.
     ///
     /// # Errors
     /// As of any change.
-    pub fn put_records(&self, records: &[(u32, Option<ObjectId>, Vec<u8>)]) -> Result<(), IndexError> {
+    pub fn put_records(&self, records: &[(u32, Vec<u8>)]) -> Result<(), IndexError> {
         if records.is_empty() {
             return Ok(());
         }
         self.account.write(|transaction| {
             self.state(transaction)?;
-            let mut thread = transaction.prepare_cached(
-                "UPDATE file SET thread_id = ifnull(?3, thread_id) WHERE mailbox = ?1 AND uid = ?2",
+            let mut record = transaction.prepare_cached(
+                "INSERT OR REPLACE INTO record SELECT ?1 << 32 | ?2, ?3
+                WHERE EXISTS (SELECT 1 FROM file WHERE mailbox = ?1 AND uid = ?2)",
             )?;
-            let mut record =
-                transaction.prepare_cached("INSERT OR REPLACE INTO record VALUES (?1 << 32 | ?2, ?3)")?;
-            for (uid, thread_id, octets) in records {
-                let thread_id = thread_id.map(|id| id.0.to_be_bytes());
-                if thread.execute((self.key, uid, thread_id))? == 1 {
-                    record.execute((self.key, uid, octets))?;
-                }
+            for (uid, octets) in records {
+                record.execute((self.key, uid, octets))?;
             }
             Ok(())
         })

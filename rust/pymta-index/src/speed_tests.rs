@@ -57,7 +57,7 @@ fn speed_of_a_large_mailbox() {
             .unwrap()
     });
     timed("details of 10,000", || inbox.details(&some, now()).unwrap());
-    let records: Vec<_> = some.iter().map(|&uid| (uid, None, vec![7u8; 700])).collect();
+    let records: Vec<_> = some.iter().map(|&uid| (uid, vec![7u8; 700])).collect();
     timed("put 10,000 records of 700", || {
         inbox.put_records(&records).unwrap()
     });

@@ -5,7 +5,7 @@ use std::io;
 
 use pymta_imap::Enabled;
 use pymta_imap::command::{FetchItem, Partial, SequenceSet};
-use pymta_index::{Details, Message, ObjectId, Rights, StoreMode, flag};
+use pymta_index::{Details, Message, Rights, StoreMode, flag};
 use pymta_types::UnixMs;
 
 use crate::accounts::Reader;
@@ -38,7 +38,7 @@ pub(crate) struct Fetching {
     prepared: Vec<Prepared>,
     current: Option<(Prepared, Responder)>,
     /// Records that had to be made.
-    made: Vec<(u32, Option<ObjectId>, Vec<u8>)>,
+    made: Vec<(u32, Vec<u8>)>,
     some_are_gone: bool,
     some_are_said: bool,
     /// The first one that could not be said otherwise.
@@ -339,7 +339,7 @@ impl Fetching {
         let room = PIECE_OCTETS.saturating_sub(out.len());
         let said = responder.go_on(items, &given, enabled, &mut open, out, room);
         if let Some(record) = responder.take_made() {
-            self.made.push((message.uid, None, record));
+            self.made.push((message.uid, record));
         }
         match said {
             Ok(true) => self.some_are_said = true,

@@ -81,10 +81,6 @@ impl Source for Shelf {
     }
 
     fn keep(&mut self, records: Vec<(u32, Vec<u8>)>) -> Result<(), IndexError> {
-        let records: Vec<_> = records
-            .into_iter()
-            .map(|(uid, record)| (uid, None, record))
-            .collect();
         self.mailbox.put_records(&records)
     }
 

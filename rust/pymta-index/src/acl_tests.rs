@@ -207,13 +207,36 @@ fn the_list_of_shares_says_what_the_files_say_and_may_be_removed() {
     assert_eq!(Vec::<Share>::new(), shares.of(OWNER).unwrap());
     assert!(shares.gives(OWNER, BOB).unwrap() && !shares.gives(BOB, OWNER).unwrap());
     std::fs::write(sandbox.folder.join(".pymta.shares"), "no database at all").unwrap();
+    let beside = ["-journal", "-wal"].map(|ending| sandbox.folder.join(format!(".pymta.shares{ending}")));
+    for path in &beside {
+        std::fs::write(path, "left").unwrap();
+    }
     assert_eq!(Vec::<Share>::new(), shares.of(BOB).unwrap());
+    assert!(beside.iter().all(|path| !path.exists()));
     shares.put(OWNER, given).unwrap();
     assert_eq!(2, shares.of(BOB).unwrap().len());
     shares.put(OWNER, || Ok(Vec::new())).unwrap();
     assert_eq!(Vec::<Share>::new(), shares.of(BOB).unwrap());
     let host = Host::new("mail.example.test", 7);
     drop(Account::open(&sandbox.folder, Options::for_once(host), now()).unwrap());
+}
+
+#[test]
+fn a_list_of_shares_that_is_damaged_within_is_made_anew() {
+    let sandbox = Sandbox::new();
+    let shares = Shares::below(&sandbox.folder);
+    let account = sandbox.open();
+    give(&account, "INBOX", &user(BOB), "lr");
+    let given = || account.given(OWNER);
+    shares.put(OWNER, given).unwrap();
+    // Its first page is well, and says which other pages there are.
+    let path = sandbox.folder.join(".pymta.shares");
+    let mut octets = std::fs::read(&path).unwrap();
+    octets[4096..].fill(0xff);
+    std::fs::write(&path, octets).unwrap();
+    assert!(matches!(shares.of(BOB), Err(IndexError::Damaged(_))));
+    shares.put(OWNER, given).unwrap();
+    assert_eq!(1, shares.of(BOB).unwrap().len());
 }
 
 #[test]

@@ -114,6 +114,18 @@ impl Shares {
         if self.look(Vec::new(), rows)? == given()? {
             return Ok(());
         }
+        let changed = self.replace(owner, given);
+        if matches!(changed, Err(IndexError::Damaged(_))) {
+            self.remove();
+        }
+        changed
+    }
+
+    fn replace(
+        &self,
+        owner: &str,
+        given: impl Fn() -> Result<Vec<(Option<String>, String)>, IndexError>,
+    ) -> Result<(), IndexError> {
         let mut shares = self.open()?;
         let transaction = shares.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.execute("DELETE FROM share WHERE owner = ?1", [owner])?;
@@ -133,18 +145,27 @@ impl Shares {
         if self.path.symlink_metadata().is_err() {
             return Ok(otherwise);
         }
-        Ok(look(&self.open()?)?)
+        let found = look(&self.open()?).map_err(IndexError::from);
+        if matches!(found, Err(IndexError::Damaged(_))) {
+            self.remove();
+        }
+        found
     }
 
     /// Opens the file; one that is damaged or of another format is made anew, empty.
     fn open(&self) -> Result<Connection, IndexError> {
         match self.connect() {
             Err(IndexError::Damaged(_)) => {
-                let _ = std::fs::remove_file(&self.path);
+                self.remove();
                 self.connect()
             }
             connected => connected,
         }
+    }
+
+    /// A damaged one. What it leaves beside it, SQLite removes when the next one is opened, which is empty.
+    fn remove(&self) {
+        let _ = std::fs::remove_file(&self.path);
     }
 
     fn connect(&self) -> Result<Connection, IndexError> {

@@ -119,7 +119,7 @@ impl<'a> Work<'a> {
                 }
                 None => (std::mem::take(&mut piece), fields::Marks::default()),
             };
-            let is_message = !marks.is_internal && !content.is_empty();
+            let is_message = !marks.is_internal;
             let date_s = line.date_s.or(marks.date_s);
             let mut hash = Hash::new(date_s);
             if is_message {

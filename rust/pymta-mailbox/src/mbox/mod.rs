@@ -5,6 +5,8 @@
 //!   it is wrong in every file that somebody once edited.
 //! - Written: mboxrd, the one form from which every message comes back as it was.
 
+#[cfg(test)]
+mod edge_tests;
 mod export;
 mod fields;
 mod from_line;

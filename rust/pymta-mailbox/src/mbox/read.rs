@@ -19,6 +19,8 @@ pub(super) struct Reader<R> {
     end: usize,
     is_source_at_end: bool,
     is_at_line_start: bool,
+    /// The `>` that a line began with, of which the first is kept back until it is seen what follows them.
+    quotes: Quotes,
     /// An empty line that was read: of the message, unless it is its last one, which parts it from the next.
     held: &'static [u8],
     /// Of the file, that are done with.
@@ -35,6 +37,7 @@ impl<R: Read> Reader<R> {
             end: 0,
             is_source_at_end: false,
             is_at_line_start: true,
+            quotes: Quotes::None,
             held: b"",
             octets: 0,
         }
@@ -64,6 +67,7 @@ impl<R: Read> Reader<R> {
         if let Some(line) = found {
             self.take(line.octets);
             self.is_at_line_start = true;
+            self.quotes = Quotes::None;
             self.held = b"";
         }
         Ok(found)
@@ -75,15 +79,29 @@ impl<R: Read> Reader<R> {
         while out.len() < until {
             self.fill()?;
             let window = &self.window[self.begin..self.end];
+            if self.is_at_line_start && from_line(window, !self.held.is_empty()).is_some() {
+                return Ok(false);
+            }
+            let quotes = window.iter().take_while(|&&octet| octet == b'>').count();
+            if quotes > 0 && (self.is_at_line_start || self.quotes != Quotes::None) {
+                out.extend_from_slice(std::mem::take(&mut self.held));
+                let is_first = self.quotes == Quotes::None;
+                out.extend_from_slice(&window[usize::from(is_first)..quotes]);
+                self.quotes = if is_first && quotes == 1 {
+                    Quotes::One
+                } else {
+                    Quotes::More
+                };
+                self.is_at_line_start = false;
+                self.take(quotes);
+                continue;
+            }
+            if self.quotes != Quotes::None && !self.quotes.is_escaping(window, self.escaping) {
+                out.push(b'>');
+            }
+            self.quotes = Quotes::None;
             if window.is_empty() {
                 return Ok(false); // as is, an empty line at the file's end is no one's
-            }
-            let mut begin = 0;
-            if self.is_at_line_start {
-                if from_line(window, !self.held.is_empty()).is_some() {
-                    return Ok(false);
-                }
-                begin = usize::from(is_escaped(window, self.escaping));
             }
             out.extend_from_slice(std::mem::take(&mut self.held));
             let (octets, is_whole) = match memchr::memchr(b'\n', window) {
@@ -92,7 +110,7 @@ impl<R: Read> Reader<R> {
             };
             match empty_line(window).filter(|_| self.is_at_line_start) {
                 Some(line) => self.held = line,
-                None => out.extend_from_slice(&window[begin..octets]),
+                None => out.extend_from_slice(&window[..octets]),
             }
             self.is_at_line_start = is_whole;
             self.take(octets);
@@ -138,18 +156,21 @@ fn empty_line(window: &[u8]) -> Option<&'static [u8]> {
         .find(|line| window.starts_with(line))
 }
 
-/// How many `>` stand before `From ` at the beginning of a line; None where it does not stand there. More than are looked
-/// at escape nothing, neither here nor where it is written.
-pub(super) fn quotes(window: &[u8]) -> Option<usize> {
-    let seen = &window[..window.len().min(LOOK_AHEAD_OCTETS / 2)];
-    let count = seen.iter().take_while(|&&octet| octet == b'>').count();
-    window[count..].starts_with(FROM).then_some(count)
+/// How many `>` a line began with, as far as it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Quotes {
+    None,
+    One,
+    More,
 }
 
-fn is_escaped(window: &[u8], escaping: Escaping) -> bool {
-    match (quotes(window), escaping) {
-        (None | Some(0), _) => false,
-        (Some(count), Escaping::Mboxo) => count == 1,
-        (Some(_), Escaping::Mboxrd) => true,
+impl Quotes {
+    /// Whether the first of them is not the message's, in front of what follows them.
+    fn is_escaping(self, window: &[u8], escaping: Escaping) -> bool {
+        window.starts_with(FROM)
+            && match escaping {
+                Escaping::Mboxo => self == Self::One,
+                Escaping::Mboxrd => self != Self::None,
+            }
     }
 }

@@ -15,8 +15,8 @@ use super::write::{Sheet, write};
 use super::{Escaping, MboxError, fields, tree};
 use crate::upkeep::Upkeep;
 
-const NOW: UnixMs = UnixMs(1_800_000_000_000);
-const FIRST: &str = "From a@b.c Thu Nov 16 10:00:00 2023\n";
+pub(super) const NOW: UnixMs = UnixMs(1_800_000_000_000);
+pub(super) const FIRST: &str = "From a@b.c Thu Nov 16 10:00:00 2023\n";
 
 /// Gives so many octets at a time.
 struct Slowly<'a>(&'a [u8], usize);
@@ -30,7 +30,7 @@ impl Read for Slowly<'_> {
     }
 }
 
-fn messages_as(text: &[u8], escaping: Escaping, step: usize) -> Vec<(Option<i64>, Vec<u8>)> {
+pub(super) fn messages_as(text: &[u8], escaping: Escaping, step: usize) -> Vec<(Option<i64>, Vec<u8>)> {
     let mut reader = Reader::new(Slowly(text, step), escaping);
     assert!(reader.begins_well().unwrap());
     let mut found = Vec::new();
@@ -153,7 +153,7 @@ fn names_of_files_and_mailboxes_lead_to_each_other() {
     }
 }
 
-fn written(message: &[u8]) -> Vec<u8> {
+pub(super) fn written(message: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let sheet = Sheet {
         date_s: 1_700_128_800,
@@ -199,10 +199,10 @@ proptest! {
 
 // ---- whole accounts
 
-struct Sandbox(PathBuf);
+pub(super) struct Sandbox(pub(super) PathBuf);
 
 impl Sandbox {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("pymta-mbox-{}-{number}", std::process::id()));
@@ -211,12 +211,12 @@ impl Sandbox {
         Self(folder)
     }
 
-    fn upkeep(&self) -> Upkeep {
+    pub(super) fn upkeep(&self) -> Upkeep {
         let path = MailboxPath::new(["example.org", "alice"]).unwrap();
         Upkeep::open(&self.0.join("mail"), &path, Host::new("h", 1), NOW).unwrap()
     }
 
-    fn put(&self, name: &str, text: &str) -> PathBuf {
+    pub(super) fn put(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
@@ -240,7 +240,7 @@ impl Drop for Sandbox {
     }
 }
 
-fn import(upkeep: &Upkeep, path: &Path) -> (u64, u64) {
+pub(super) fn import(upkeep: &Upkeep, path: &Path) -> (u64, u64) {
     upkeep.import_mbox(path, None, Escaping::Mboxrd, NOW).unwrap();
     let progress = upkeep.progress();
     (

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 
-use super::read::quotes;
+use super::from_line::FROM;
 use super::{fields, from_line};
 
 /// Of a message, as much is read at a time; a longer line is taken in pieces.
@@ -40,21 +40,37 @@ pub(super) fn write(out: &mut impl Write, message: impl Read, sheet: &Sheet<'_>)
     };
     fields::write(of_flags, sheet.flags, sheet.keywords);
     out.write_all(&begin)?;
-    let mut is_at_start = true;
+    let mut at = At::Start;
     for line in header.split_inclusive(|&octet| octet == b'\n') {
-        is_at_start = put(out, line, is_at_start)?;
+        at = put(out, line, at)?;
     }
     while !line.is_empty() {
-        is_at_start = put(out, &line, is_at_start)?;
+        at = put(out, &line, at)?;
         next(&mut source, &mut line)?;
     }
-    out.write_all(if is_at_start { b"\n" } else { b"\n\n" })
+    out.write_all(if at == At::Start { b"\n" } else { b"\n\n" })
+}
+
+/// Where the next octet is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// At the beginning of a line.
+    Start,
+    /// Behind nothing but `>`, in a line that was taken in pieces.
+    Quotes,
+    Within,
 }
 
 /// The next line with its ending, or what is looked at of it at a time; false at the end.
 fn next(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     line.clear();
     source.take(PIECE_OCTETS).read_until(b'\n', line)?;
+    // Not cut where it may have to be escaped, nor within its ending.
+    while is_cut_in_from(line) && source.by_ref().take(1).read_until(b'\n', line)? > 0 {}
+    if line.ends_with(b"\r") && source.fill_buf()?.first() == Some(&b'\n') {
+        line.push(b'\n');
+        source.consume(1);
+    }
     if line.ends_with(b"\r\n") {
         line.truncate(line.len() - 2);
         line.push(b'\n');
@@ -62,13 +78,29 @@ fn next(source: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
     Ok(!line.is_empty())
 }
 
-/// Whether the next octet begins a line.
-fn put(out: &mut impl Write, line: &[u8], is_at_start: bool) -> io::Result<bool> {
-    if is_at_start && quotes(line).is_some() {
+/// Whether it is `>`, however many, and a part of `From `.
+fn is_cut_in_from(line: &[u8]) -> bool {
+    let quotes = quotes(line);
+    let rest = &line[quotes..];
+    !rest.is_empty() && rest.len() < FROM.len() && FROM.starts_with(rest)
+}
+
+fn quotes(line: &[u8]) -> usize {
+    line.iter().take_while(|&&octet| octet == b'>').count()
+}
+
+/// With one more `>` in front of `From `, however many there are.
+fn put(out: &mut impl Write, line: &[u8], at: At) -> io::Result<At> {
+    let quotes = quotes(line);
+    if at != At::Within && line[quotes..].starts_with(FROM) {
         out.write_all(b">")?;
     }
     out.write_all(line)?;
-    Ok(line.ends_with(b"\n"))
+    Ok(match at {
+        _ if line.ends_with(b"\n") => At::Start,
+        At::Start | At::Quotes if quotes == line.len() => At::Quotes,
+        _ => At::Within,
+    })
 }
 
 /// As the delivery noted it.

@@ -1,7 +1,7 @@
-//! What is at the edges: long runs of `>`, messages of nothing.
+//! What is at the edges: long runs of `>`, messages of nothing, more files than are taken in.
 
 use super::tests::{FIRST, NOW, Sandbox, import, messages_as, written};
-use super::{Escaping, fields};
+use super::{Escaping, MboxError, fields, tree};
 
 #[test]
 fn however_many_quotes_a_line_begins_with_it_comes_back() {
@@ -59,4 +59,26 @@ fn messages_of_nothing_come_back_as_well() {
     let mut messages = messages.to_vec();
     messages.sort_unstable();
     assert_eq!(messages, found);
+}
+
+#[test]
+fn of_more_files_than_are_taken_in_none_is() {
+    let sandbox = Sandbox::new();
+    for number in 0..4 {
+        sandbox.put(&format!("tree/{number}"), &format!("{FIRST}A: 1\n\nx\n"));
+    }
+    let tree = sandbox.0.join("tree");
+    let refused = tree::find(&tree, 3);
+    assert!(matches!(refused, Err(MboxError::TooManyFiles(_, 3))));
+    assert_eq!(4, tree::find(&tree, 4).unwrap().0.len());
+}
+
+#[test]
+fn what_is_too_deep_is_told_to_be_passed_over() {
+    let sandbox = Sandbox::new();
+    let deep = "d/".repeat(33);
+    sandbox.put(&format!("tree/{deep}box"), &format!("{FIRST}A: 1\n\nx\n"));
+    let (found, others) = tree::find(&sandbox.0.join("tree"), 100).unwrap();
+    assert!(found.is_empty());
+    assert_eq!(1, others.len());
 }

@@ -39,7 +39,7 @@ pub fn import(
     now: UnixMs,
 ) -> Result<Vec<PathBuf>, MboxError> {
     let (found, others) = if path.is_dir() {
-        let (mut found, others) = tree::find(path)?;
+        let (mut found, others) = tree::find(path, tree::FILES_MAX)?;
         if let Some(above) = mailbox {
             for (_, name) in &mut found {
                 *name = format!("{above}/{name}");

@@ -56,6 +56,9 @@ pub enum MboxError {
     /// Nothing is ever written over.
     #[error("{0}: is there already")]
     IsThere(PathBuf),
+    /// Nothing was taken in, rather than a part that nobody chose.
+    #[error("{0}: has more than {1} files and folders; take them in a part at a time")]
+    TooManyFiles(PathBuf, usize),
     /// The account has no such mailbox.
     #[error("no mailbox {0}")]
     NoMailbox(String),

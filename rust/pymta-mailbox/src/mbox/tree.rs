@@ -17,18 +17,21 @@ use pymta_index::INBOX;
 use super::read::Reader;
 use super::{Escaping, MboxError};
 
-/// Folders below folders.
+/// Folders below folders; what is deeper is among the files that are no mboxes.
 const DEPTH_MAX: usize = 32;
-/// Files below one folder.
-const FILES_MAX: usize = 100_000;
+/// Files below one folder; with more of them nothing is taken in.
+pub(super) const FILES_MAX: usize = 100_000;
 
 /// A file, and the mailbox that it is.
 pub(super) type Found = (PathBuf, String);
 
 /// The mboxes below a folder, in order, and other files, which are none. Hidden ones and links are passed over.
-pub(super) fn find(folder: &Path) -> Result<(Vec<Found>, Vec<PathBuf>), MboxError> {
+///
+/// # Errors
+/// `TooManyFiles`, `File`.
+pub(super) fn find(top: &Path, files_max: usize) -> Result<(Vec<Found>, Vec<PathBuf>), MboxError> {
     let (mut found, mut others) = (Vec::new(), Vec::new());
-    let mut folders = vec![(folder.to_owned(), Vec::<String>::new())];
+    let mut folders = vec![(top.to_owned(), Vec::<String>::new())];
     while let Some((folder, levels)) = folders.pop() {
         for entry in fs::read_dir(&folder).map_err(MboxError::file(&folder))? {
             let entry = entry.map_err(MboxError::file(&folder))?;
@@ -38,14 +41,19 @@ pub(super) fn find(folder: &Path) -> Result<(Vec<Found>, Vec<PathBuf>), MboxErro
                 others.push(path);
                 continue;
             };
-            if name.starts_with('.') || found.len() + others.len() >= FILES_MAX {
+            if name.starts_with('.') {
                 continue;
+            }
+            if found.len() + others.len() + folders.len() >= files_max {
+                return Err(MboxError::TooManyFiles(top.to_owned(), files_max));
             }
             let mut levels = levels.clone();
             if kind.is_dir() {
                 levels.push(level(&name));
                 if levels.len() <= DEPTH_MAX {
                     folders.push((path, levels));
+                } else {
+                    others.push(path);
                 }
             } else if kind.is_file() {
                 if !is_mbox(&path).map_err(MboxError::file(&path))? {

@@ -675,7 +675,7 @@ class ImapView:
         """Files and folders which change (inotify) when `poll` may have news; empty where there are none to be had."""
     def take_trouble(self) -> str | None:
         """What an operator should look into, since this was asked last; the client was told no more than NO."""
-    def others(self, asked: ImapCommand | ImapAppendEvent) -> list[str]:
+    def others(self, asked: ImapCommand | ImapAppendEvent | ImapUrlEvent) -> list[str]:
         """Accounts that it is about, as far as they are this reader's affair: `introduce` each before it is run."""
     def introduce(
         self,
@@ -1030,6 +1030,9 @@ class ImapUrlEvent:
 
     @property
     def url(self) -> str: ...
+    @property
+    def about_others(self) -> bool:
+        """As of `ImapCommand`; before it is given to the upload."""
 
 @final
 class ImapAppendEndEvent:

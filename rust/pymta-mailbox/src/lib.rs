@@ -71,7 +71,7 @@ mod view_tests;
 
 pub use accounts::{Accounts, Reader};
 pub use content::Octets;
-pub use others::{Owner, is_about_others, is_anothers};
+pub use others::{Owner, is_about_others, is_anothers, is_url_anothers};
 pub use pymta_index::{IndexError, MailboxReport, Progress, Report};
 pub use pymta_maildir::{Host, MailboxPath, Quota};
 pub use source::{SearchError, Source};

@@ -14,6 +14,7 @@ use pymta_maildir::{MailboxPath, Quota};
 use pymta_types::UnixMs;
 
 use crate::accounts::Accounts;
+use crate::url::Url;
 use crate::view::{Outcome, View};
 
 /// What is above the mailboxes of others.
@@ -105,6 +106,11 @@ pub fn is_anothers(mailbox: &str) -> bool {
     split(mailbox).is_some()
 }
 
+/// Likewise, for what a URL names (CATENATE).
+pub fn is_url_anothers(url: &str) -> bool {
+    Url::parse(url).is_some_and(|url| is_anothers(url.mailbox()))
+}
+
 /// Owners whose mailboxes a command names.
 fn owners_of(command: &Command) -> Vec<&str> {
     let names: Vec<&String> = match command {
@@ -190,6 +196,11 @@ impl View {
         let owner = split(mailbox).map(|(owner, _)| owner);
         let owner = owner.filter(|owner| self.reader.shares && self.is_given_by(owner));
         owner.map(str::to_owned).into_iter().collect()
+    }
+
+    /// Likewise, for a URL.
+    pub fn others_of_url(&self, url: &str) -> Vec<String> {
+        Url::parse(url).map_or_else(Vec::new, |url| self.others_of_name(url.mailbox()))
     }
 
     fn is_given_by(&self, owner: &str) -> bool {

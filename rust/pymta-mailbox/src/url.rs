@@ -69,6 +69,11 @@ impl Url {
         })
     }
 
+    /// Where the message is.
+    pub(crate) fn mailbox(&self) -> &str {
+        &self.mailbox
+    }
+
     /// Gives what it names to `take`, piece by piece; false where there is no such thing.
     pub(crate) fn read(
         self,
@@ -77,7 +82,8 @@ impl Url {
         take: &mut dyn FnMut(&[u8]),
     ) -> Result<bool, pymta_index::IndexError> {
         let mailbox = match view.mailbox(&self.mailbox, now) {
-            Err(pymta_index::IndexError::NoMailbox) => return Ok(false),
+            // RFC 4469 §4: also what he may not read.
+            Err(pymta_index::IndexError::NoMailbox | pymta_index::IndexError::NoRight) => return Ok(false),
             mailbox => mailbox?,
         };
         mailbox.reconcile(now)?;

@@ -150,7 +150,15 @@ pub(crate) struct PyImapContentEvent {
 #[pyclass(frozen, name = "ImapUrlEvent", module = "pymta._core")]
 pub(crate) struct PyImapUrlEvent {
     #[pyo3(get)]
-    url: String,
+    pub(crate) url: String,
+}
+
+#[pymethods]
+impl PyImapUrlEvent {
+    #[getter]
+    fn about_others(&self) -> bool {
+        pymta_mailbox::is_url_anothers(&self.url)
+    }
 }
 
 #[pyclass(frozen, name = "ImapAppendEndEvent", module = "pymta._core")]

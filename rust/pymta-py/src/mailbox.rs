@@ -11,7 +11,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::errors::OrPyErr;
-use crate::imap::{PyImapAppendEvent, PyImapCommand, PyImapMessageEvent, PyImapOctets};
+use crate::imap::{PyImapAppendEvent, PyImapCommand, PyImapMessageEvent, PyImapOctets, PyImapUrlEvent};
 
 pub(crate) fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<PyImapAccounts>()?;
@@ -169,6 +169,10 @@ impl PyImapView {
         if let Ok(event) = asked.cast::<PyImapAppendEvent>() {
             let mailbox = &event.get().asked.mailbox;
             return Ok(names(&|view| view.others_of_name(mailbox)));
+        }
+        if let Ok(event) = asked.cast::<PyImapUrlEvent>() {
+            let url = &event.get().url;
+            return Ok(names(&|view| view.others_of_url(url)));
         }
         let command = &asked.cast::<PyImapCommand>()?.get().0.tagged.command;
         Ok(names(&|view| view.others_of(command)))

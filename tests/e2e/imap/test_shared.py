@@ -121,6 +121,26 @@ def test_who_idles_in_a_shared_mailbox_is_told_what_its_owner_puts_there(start_r
         client.close()
 
 
+def test_a_url_of_anothers_mailbox_is_the_first_that_a_session_says_of_it(start_reading: Start) -> None:
+    """CATENATE (RFC 4469), without a SELECT or LIST before it; who gives nothing has nothing to name."""
+    reading = start_reading()
+    with reading.client() as alice:
+        share(alice, "lr")
+        ok(alice.append("Team", "", None, message(1)))
+        for rights, end in (("lr", "c OK [APPENDUID"), ("l", "c NO [BADURL"), ("", "c NO [BADURL")):
+            ok(alice.setacl("Team", BOB, f'"{rights}"'))
+            client = Line(reading)
+            client.say(f'a LOGIN {BOB} "{PASSWORD}"')
+            client.until("a ")
+            url = f"/Other%20Users/{ALICE.replace('@', '%40')}/Team/;UID=1"
+            client.say(f'c APPEND INBOX CATENATE (URL "{url}")')
+            assert client.until("c ")[-1].startswith(end), rights
+            client.close()
+    with reading.client(BOB) as bob:
+        assert [b"1"] == ok(bob.select("INBOX"))
+        assert b"body 1" in ok(bob.fetch("1", "(BODY[TEXT])"))[0][1]
+
+
 def test_messages_go_from_one_account_to_another_and_back(start_reading: Start) -> None:
     reading = start_reading()
     with reading.client() as alice, reading.client(BOB) as bob:

@@ -185,7 +185,7 @@ class ImapDriver(NewsTeller):
         self._watch_as_wanted(view)
         self._look_after(view)
 
-    async def _introduce(self, asked: ImapCommand | ImapAppendEvent) -> None:
+    async def _introduce(self, asked: ImapCommand | ImapAppendEvent | ImapUrlEvent) -> None:
         door = self._door
         directory = door.logins.directory
         await introduce(asked, self._opened, self._account, mailboxes=door.mailboxes, directory=directory)
@@ -239,6 +239,8 @@ class ImapDriver(NewsTeller):
 
     async def _write(self, event: ImapContentEvent | ImapUrlEvent) -> None:
         upload, message = self._uploading, self._take_message()
+        if isinstance(event, ImapUrlEvent):
+            await self._introduce(event)
 
         def written() -> None:
             if message is not None:

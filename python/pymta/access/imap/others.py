@@ -8,7 +8,7 @@ that somebody makes up cost no look-up.
 
 from typing import Final
 
-from pymta._core import ImapAppendEvent, ImapCommand, ImapView
+from pymta._core import ImapAppendEvent, ImapCommand, ImapUrlEvent, ImapView
 from pymta.access.imap.mailboxes import Mailboxes
 from pymta.directory import Account, Directory, settled
 from pymta.mail.errors import TemporaryFailure
@@ -20,7 +20,7 @@ NAMES_MAX: Final = 1_000
 
 
 async def introduce(
-    asked: ImapCommand | ImapAppendEvent,
+    asked: ImapCommand | ImapAppendEvent | ImapUrlEvent,
     view: ImapView,
     account: str,
     *,

@@ -11,7 +11,7 @@
 //! - Rights are those of all lines that mean somebody, less those of all lines with `-` that do. (Dovecot: the line that
 //!   means somebody the closest, less …)
 //! - Without a file, or without a line that means him, the owner has all rights; he always has l and a.
-//! - A file that is not understood gives nobody but the owner anything, and is not written over.
+//! - A file that is not understood, or cannot be read, gives nobody but the owner anything, and is not written over.
 
 use crate::{IndexError, Rights};
 
@@ -98,33 +98,35 @@ pub enum AclChange {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acl {
     entries: Vec<AclEntry>,
-    is_damaged: bool,
+    /// Why the file is not understood.
+    damage: Option<String>,
 }
 
 impl Acl {
     pub(crate) fn parse(octets: &[u8]) -> Self {
-        let damaged = Self {
-            entries: Vec::new(),
-            is_damaged: true,
-        };
         if octets.len() > ACL_OCTETS_MAX {
-            return damaged;
+            return Self::damaged(format!("it is longer than {ACL_OCTETS_MAX} octets"));
         }
         let Ok(text) = str::from_utf8(octets) else {
-            return damaged;
+            return Self::damaged("it is not UTF-8".to_owned());
         };
-        let lines = text.lines().filter(|line| !line.trim().is_empty());
-        let entries: Option<Vec<AclEntry>> = lines.map(parse_line).collect();
-        entries.map_or(damaged, |entries| Self {
+        let mut entries = Vec::new();
+        for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
+            match parse_line(line) {
+                Some(entry) => entries.push(entry),
+                None => return Self::damaged(format!("line {number} is not understood")),
+            }
+        }
+        Self {
             entries,
-            is_damaged: false,
-        })
+            damage: None,
+        }
     }
 
-    pub(crate) fn damaged() -> Self {
+    pub(crate) fn damaged(why: String) -> Self {
         Self {
             entries: Vec::new(),
-            is_damaged: true,
+            damage: Some(why),
         }
     }
 
@@ -161,18 +163,23 @@ impl Acl {
 
     /// Whether there are none: the owner has everything, and nobody else anything.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && !self.is_damaged
+        self.entries.is_empty() && !self.is_damaged()
     }
 
     /// Whether the file is not understood.
     pub fn is_damaged(&self) -> bool {
-        self.is_damaged
+        self.damage.is_some()
+    }
+
+    /// Why it is not, for an operator.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
     }
 
     /// What an account may do with a mailbox of another, or its own.
     pub fn rights(&self, reader: &str, owner: &str) -> Rights {
         let is_owner = reader == owner;
-        if self.is_damaged {
+        if self.is_damaged() {
             return if is_owner { Rights::ALL } else { Rights::NONE };
         }
         let meant = |is_negative: bool| {
@@ -223,7 +230,7 @@ impl Acl {
         is_negative: bool,
         change: AclChange,
     ) -> Result<(), IndexError> {
-        if self.is_damaged {
+        if self.is_damaged() {
             return Err(IndexError::BadAcl);
         }
         let written = identifier.compose();
@@ -303,7 +310,7 @@ impl Acl {
     /// # Errors
     /// `BadAcl`.
     pub fn remove(&mut self, identifier: &Identifier, is_negative: bool) -> Result<(), IndexError> {
-        if self.is_damaged {
+        if self.is_damaged() {
             return Err(IndexError::BadAcl);
         }
         self.entries

@@ -54,13 +54,22 @@ fn acl_in(disk: &Disk, name: &str) -> Result<Option<Acl>, IndexError> {
     }
 }
 
-/// The file in that folder; where there is none, nobody has any rights. What is no plain file is not understood.
+/// The file in that folder; where there is none, nobody has any rights. What cannot be read is not understood: whom it let in
+/// is not known any more. Only where we ourselves ran out of something nothing is said about it.
 fn read(disk: &Disk, at: &OwnedFd) -> Result<Acl, IndexError> {
-    match disk.read(at, ACL_NAME, ACL_OCTETS_MAX + 1) {
-        Ok(octets) => Ok(Acl::parse(&octets)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Acl::default()),
-        Err(error) if is_nothing(&error) || error.kind() == io::ErrorKind::InvalidInput => Ok(Acl::damaged()),
-        Err(error) => Err(IndexError::io("read the rights")(error)),
+    use rustix::io::Errno;
+    let error = match disk.read(at, ACL_NAME, ACL_OCTETS_MAX + 1) {
+        Ok(octets) => return Ok(Acl::parse(&octets)),
+        Err(error) => error,
+    };
+    let is_ours = [Errno::MFILE, Errno::NFILE, Errno::NOMEM].map(Errno::raw_os_error);
+    match error.kind() {
+        io::ErrorKind::NotFound => Ok(Acl::default()),
+        io::ErrorKind::InvalidInput => Ok(Acl::damaged("it is not a plain file".to_owned())),
+        _ if error.raw_os_error().is_some_and(|errno| is_ours.contains(&errno)) => {
+            Err(IndexError::io("read the rights")(error))
+        }
+        _ => Ok(Acl::damaged(error.to_string())),
     }
 }
 

@@ -9,6 +9,7 @@ use pymta_maildir::{Host, MailboxPath, Quota};
 use pymta_types::UnixMs;
 
 use crate::chores::Chores;
+use crate::unread_rights::UnreadRights;
 use crate::view::View;
 
 /// Who reads, and what he may keep.
@@ -51,6 +52,7 @@ struct Inner {
     host: Host,
     shares: Shares,
     chores: Chores,
+    unread_rights: UnreadRights,
     open: Mutex<HashMap<MailboxPath, Place>>,
 }
 
@@ -75,12 +77,18 @@ impl Accounts {
         Self::made(root, host, Chores::with_texts())
     }
 
+    /// Files of rights that are not understood.
+    pub(crate) fn unread_rights(&self) -> &UnreadRights {
+        &self.0.unread_rights
+    }
+
     fn made(root: &Path, host: Host, chores: Chores) -> Self {
         Self(Arc::new(Inner {
             root: root.to_owned(),
             host,
             shares: Shares::below(root),
             chores,
+            unread_rights: UnreadRights::default(),
             open: Mutex::default(),
         }))
     }

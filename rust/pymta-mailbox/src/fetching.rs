@@ -14,6 +14,7 @@ use crate::ending::Ending;
 use crate::fetch::{FetchError, Given, Need, Responder, need};
 use crate::messages::nothing_selected;
 use crate::picture::Picture;
+use crate::unread_rights::UnreadRights;
 use crate::vanished::Known;
 use crate::view::{Outcome, PIECE_OCTETS, Step, View, Work};
 
@@ -194,10 +195,11 @@ impl View {
         let Some(picture) = self.selected.as_mut() else {
             return Ok(nothing_selected().into());
         };
+        let rights = (&self.reader, self.others.accounts.unread_rights());
         while out.len() < PIECE_OCTETS {
             let current = match fetching.current.take() {
                 Some(current) => current,
-                None => match fetching.next_prepared(picture, &self.reader, now)? {
+                None => match fetching.next_prepared(picture, rights, now)? {
                     Some(prepared) => (prepared, Responder::default()),
                     None => {
                         fetching.keep_made(picture)?;
@@ -237,7 +239,7 @@ impl Fetching {
     fn next_prepared(
         &mut self,
         picture: &mut Picture,
-        reader: &Reader,
+        (reader, unread): (&Reader, &UnreadRights),
         now: UnixMs,
     ) -> Outcome<Option<Prepared>> {
         loop {
@@ -253,7 +255,7 @@ impl Fetching {
             }
             self.keep_made(picture)?;
             // Who reads slowly may have lost his rights since the last ones.
-            picture.look_at_rights(reader)?;
+            picture.look_at_rights(reader, unread)?;
             self.prepare(picture, now)?;
         }
     }

@@ -45,6 +45,8 @@ pub mod record;
 mod record_codec;
 mod rights;
 #[cfg(test)]
+mod rights_change_tests;
+#[cfg(test)]
 mod rights_tests;
 mod said;
 #[cfg(test)]
@@ -60,6 +62,7 @@ mod source;
 mod speed_tests;
 mod structure;
 pub mod thread;
+mod unread_rights;
 mod updates;
 mod upkeep;
 mod upload;

@@ -248,6 +248,10 @@ impl View {
     fn rights_at(&self, name: &str, now: UnixMs) -> Outcome<Place> {
         let Some((owner, mailbox)) = split(name).filter(|_| self.reader.shares) else {
             let acl = self.account.acl(name)?.ok_or(IndexError::NoMailbox)?;
+            if self.reader.shares {
+                let unread = self.others.accounts.unread_rights();
+                unread.heed(&acl, &self.reader.account, name);
+            }
             return Ok(Place {
                 account: Arc::clone(&self.account),
                 name: name.to_owned(),
@@ -257,6 +261,10 @@ impl View {
         };
         let owner = self.owner(owner)?;
         let acl = acl_below(self.others.accounts.root(), &owner.path, mailbox)?;
+        if let Some(acl) = &acl {
+            let unread = self.others.accounts.unread_rights();
+            unread.heed(acl, &owner.account, mailbox);
+        }
         let rights = acl.map_or(Rights::NONE, |acl| self.reader.rights(acl, &owner.account));
         if rights.is_empty() {
             return Err(IndexError::NoMailbox);

@@ -15,6 +15,7 @@ use pymta_types::UnixMs;
 use crate::accounts::Reader;
 use crate::ending::Tells;
 use crate::others::Place;
+use crate::unread_rights::UnreadRights;
 use crate::updates::Updates;
 
 /// Keywords of a mailbox: the bits of a row.
@@ -180,10 +181,23 @@ impl Picture {
 
     /// What this reader may do now: rights that are taken away end at once. Who may not read it any more is told what he
     /// would be told if it were deleted.
-    pub(crate) fn look_at_rights(&mut self, reader: &Reader) -> Result<(), IndexError> {
+    pub(crate) fn look_at_rights(
+        &mut self,
+        reader: &Reader,
+        unread: &UnreadRights,
+    ) -> Result<(), IndexError> {
         let place = &mut self.place;
         let owner = place.owner.as_ref().unwrap_or(&reader.account);
-        place.rights = reader.rights(self.mailbox.acl()?, owner);
+        let acl = self.mailbox.acl().inspect_err(|_| {
+            // What another gave is not taken for granted until it can be asked again.
+            if place.owner.is_some() {
+                place.rights = Rights::NONE;
+            }
+        })?;
+        if reader.shares {
+            unread.heed(&acl, owner, &place.name);
+        }
+        place.rights = reader.rights(acl, owner);
         if place.rights.has(Rights::READ) {
             Ok(())
         } else {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pymta_imap::command::{Command, SequenceSet, Tagged};
 use pymta_imap::write::Status;
 use pymta_imap::{Asked, AskedAppend, Enabled};
-use pymta_index::{Account, IndexError};
+use pymta_index::{Account, IndexError, Rights};
 use pymta_types::UnixMs;
 
 use crate::accounts::{Accounts, Reader};
@@ -203,7 +203,8 @@ impl View {
 
     /// What an operator should look into, since this was asked last: damage, or a disk that says no.
     pub fn take_trouble(&mut self) -> Option<String> {
-        self.trouble.take()
+        let trouble = self.trouble.take();
+        trouble.or_else(|| self.others.accounts.unread_rights().take())
     }
 
     /// Whether the index was replaced, or is damaged: nothing here is true any more, and every command is answered with
@@ -251,22 +252,21 @@ impl View {
     /// says so.
     pub(crate) fn refresh(&mut self, out: &mut Vec<u8>, now: UnixMs) {
         let before = self.selected.as_ref().map(|picture| picture.modseq);
-        let reader = &self.reader;
+        let (reader, unread) = (&self.reader, self.others.accounts.unread_rights());
         let refreshed = self.selected.as_mut().map(|picture| {
-            picture.look_at_rights(reader)?;
+            picture.look_at_rights(reader, unread)?;
             picture.refresh(now)
         });
         if before != self.selected.as_ref().map(|picture| picture.modseq) {
             self.add_chores();
         }
-        match refreshed {
-            Some(Err(IndexError::NoMailbox)) => {
-                self.selected = None;
-                line(out, "* OK [CLOSED] The mailbox was deleted");
-            }
-            Some(Err(error)) => self.note(&error),
-            _ => {}
+        let Some(Err(error)) = refreshed else { return };
+        let has_no_right = |picture: &Picture| !picture.place.rights.has(Rights::READ);
+        if matches!(error, IndexError::NoMailbox) || self.selected.as_ref().is_some_and(has_no_right) {
+            self.selected = None;
+            line(out, "* OK [CLOSED] The mailbox was deleted");
         }
+        self.note(&error);
     }
 
     /// The selected mailbox was selected, or has changed.

@@ -74,6 +74,12 @@ impl Rights {
         })
     }
 
+    /// These and those.
+    #[must_use]
+    pub const fn and(self, those: Self) -> Self {
+        Self(self.0 | those.0)
+    }
+
     /// Whether all of these are among them.
     pub fn has(self, all: Self) -> bool {
         self & all == all
@@ -109,7 +115,7 @@ impl BitOr for Rights {
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        self.and(other)
     }
 }
 

@@ -1,11 +1,12 @@
-//! Files of rights that break, while somebody is at work.
+//! Rights that go away, and files of rights that break, while somebody is at work.
 
 use std::os::unix::net::UnixListener;
 
-use pymta_imap::command::FetchItem;
+use pymta_imap::command::{FetchItem, Flags};
+use pymta_imap::{AskedAppend, AskedMessage, Enabled, Replaces};
 
-use crate::rights_tests::{BOB, NOTHING, TEAM, inside, is_ok, list, set_acl, status};
-use crate::sandbox::{Session, fetch, numbers, select};
+use crate::rights_tests::{BOB, FORBIDDEN, NOTHING, TEAM, inside, is_ok, list, set_acl, status};
+use crate::sandbox::{Session, fetch, now, numbers, select};
 
 fn flags(session: &mut Session) -> String {
     session.say(fetch(numbers(&[(1, 1)]), vec![FetchItem::Flags]))
@@ -48,5 +49,48 @@ fn a_file_of_rights_that_breaks_closes_the_mailbox_to_all_but_its_owner() {
         assert_eq!(NOTHING, bob.say(status(TEAM)));
         let told = bob.view.take_trouble().unwrap();
         assert!(told.contains("line 1 is not understood"), "{told}");
+    }
+}
+
+#[test]
+fn who_may_not_insert_any_more_when_his_upload_ends_has_inserted_nothing() {
+    let first = Some(Replaces {
+        number: 1,
+        by_uid: true,
+    });
+    for (replaces, given, left, said, uids) in [
+        (None, "lri", "lr", FORBIDDEN, "1"),
+        (None, "lri", "", NOTHING, "1"),
+        (None, "lri", "lri", "a OK", "1:2"),
+        (first, "lrite", "lrte", FORBIDDEN, "1"),
+        (first, "lrite", "lrit", FORBIDDEN, "1"),
+        (first, "lrite", "lrie", FORBIDDEN, "1"),
+        (first, "lrite", "", NOTHING, "1"),
+        (first, "lrite", "lrite", "* OK [APPENDUID", "2"),
+    ] {
+        let (_sandbox, mut owner, mut bob) = inside(given);
+        let asked = AskedAppend {
+            tag: "a".to_owned(),
+            mailbox: TEAM.to_owned(),
+            replaces,
+            enabled: Enabled::default(),
+        };
+        let mut upload = bob.view.begin_append(asked, Some(5), now());
+        assert_eq!(None, upload.refusal());
+        upload.message(AskedMessage {
+            flags: Flags::default(),
+            internal_date_s: None,
+            octets: Some(5),
+        });
+        upload.write(b"x\r\n\r\n");
+        owner.say(set_acl("Team", BOB, left));
+        let ended = String::from_utf8(bob.view.end_append(upload, now())).unwrap();
+        assert!(ended.contains(said), "{left}: {ended}");
+        owner.say(select("Team"));
+        let found = owner.flags();
+        let count = if uids == "1:2" { 2 } else { 1 };
+        assert_eq!(count, found.matches("FETCH (UID").count(), "{left}: {found}");
+        let last = uids.rsplit(':').next().unwrap();
+        assert!(found.contains(&format!("UID {last} ")), "{left}: {found}");
     }
 }

@@ -16,6 +16,9 @@ use crate::picture::within;
 use crate::url::Url;
 use crate::view::{Outcome, View, is_trouble};
 
+/// To replace is to APPEND, STORE and EXPUNGE (RFC 8508 §3.3).
+const REPLACES: Rights = Rights::DELETED.and(Rights::EXPUNGE);
+
 /// The quota is asked again after so many octets, so that an upload cannot fill the disk before its end is refused.
 const QUOTA_STEP_OCTETS: u64 = 256 * 1024;
 
@@ -50,8 +53,9 @@ pub struct Upload {
     trouble: Option<String>,
     /// None where it was refused.
     messages: Option<pymta_index::Upload>,
-    /// Where they go.
+    /// Where they go, and whose that is: None for this reader's own.
     mailbox: Option<Arc<Mailbox>>,
+    owner: Option<String>,
     /// How many there are.
     count: u64,
     /// The quota is asked again when all of them have more octets.
@@ -75,6 +79,7 @@ impl Upload {
             trouble: None,
             messages: None,
             mailbox: None,
+            owner: None,
             count: 0,
             admitted_octets: 0,
             octets: 0,
@@ -106,13 +111,13 @@ impl Upload {
     fn prepare(&mut self, view: &View, octets: Option<u64>) -> Outcome<Result<Arc<Mailbox>, Refusal>> {
         let (mailbox, place) = view.mailbox_for(&self.asked.mailbox, Rights::INSERT, self.now)?;
         self.within = within(place.rights);
+        self.owner = place.owner;
         if octets.is_some_and(|octets| octets > self.octets_max) {
             return Ok(Err(Refusal::TOO_BIG));
         }
         if let Some(replaces) = self.asked.replaces {
             let picture = view.selected.as_ref().filter(|picture| !picture.is_read_only);
-            // As if APPEND, STORE and EXPUNGE (RFC 8508 §3.3).
-            if picture.is_some_and(|picture| !picture.place.rights.has(Rights::DELETED | Rights::EXPUNGE)) {
+            if picture.is_some_and(|picture| !picture.place.rights.has(REPLACES)) {
                 return Err(IndexError::NoRight);
             }
             let set = pymta_imap::command::SequenceSet::Ranges(vec![(replaces.number, replaces.number)]);
@@ -235,12 +240,38 @@ impl Upload {
         self.messages = None;
     }
 
+    /// Rights may have been taken away while the client sent: what counts is what he has when the messages become some.
+    /// `mailbox` is asked rather than its name, which may be another's by now.
+    fn look_at_rights(&self, view: &mut View) -> Outcome<()> {
+        let Some(mailbox) = &self.mailbox else {
+            return Ok(());
+        };
+        let owner = self.owner.as_ref().unwrap_or(&view.reader.account);
+        let rights = view.reader.rights(mailbox.acl()?, owner);
+        if !rights.has(Rights::INSERT) {
+            return Err(if rights.has(Rights::LOOKUP) {
+                IndexError::NoRight
+            } else {
+                IndexError::NoMailbox
+            });
+        }
+        let unread = view.others.accounts.unread_rights();
+        if let (Some(_), Some(picture)) = (self.replaced_uid, view.selected.as_mut()) {
+            picture.look_at_rights(&view.reader, unread)?;
+            if !picture.place.rights.has(REPLACES) {
+                return Err(IndexError::NoRight);
+            }
+        }
+        Ok(())
+    }
+
     /// Its tag, and how it ends.
     pub(crate) fn end(self, view: &mut View, out: &mut Vec<u8>, now: UnixMs) -> (String, Outcome<Ending>) {
         let replaced = self.replaced_uid;
+        let may_end = self.look_at_rights(view);
         let outcome = match self.messages {
             None => Ok(Ending::no("CANNOT", "Nothing was added")),
-            Some(messages) => messages.commit(now).and_then(|appended| {
+            Some(messages) => may_end.and_then(|()| messages.commit(now)).and_then(|appended| {
                 let mut code = format!("APPENDUID {} ", appended.uid_validity).into_bytes();
                 write::set(&mut code, appended.uids.iter().copied());
                 let code = String::from_utf8_lossy(&code).into_owned();

@@ -183,7 +183,8 @@ impl View {
             // His programs would put his mail there.
             return Ok(Ending::no("USEATTR", "Only its owner says what a mailbox is for"));
         }
-        let id = account.create(&local, special_use.first().map(String::as_str), now)?;
+        let created = account.create(&local, special_use.first().map(String::as_str), now);
+        let id = created.map_err(|error| self.not_telling(error, name, now))?;
         account.inherit_acl(&local, now)?;
         if account.acl(&local)?.is_some_and(|acl| !acl.is_empty()) {
             self.note_shares_of(&self.place(name, Rights::ALL, now)?);
@@ -240,7 +241,8 @@ impl View {
                 }
             }
         }
-        account.rename(&place.name, &target, now)?;
+        let renamed = account.rename(&place.name, &target, now);
+        renamed.map_err(|error| self.not_telling(error, to, now))?;
         if is_shared {
             self.note_shares_of(&place);
         }
@@ -268,6 +270,16 @@ impl View {
 }
 
 impl View {
+    /// That a name is taken is said only to who may look it up (RFC 4314 §6). But a name cannot be given twice, so who has k
+    /// above it is refused there in any case: he is told what he is told wherever he may not make something. It may be this
+    /// name, or one above it that is hidden from him.
+    fn not_telling(&self, error: IndexError, name: &str, now: UnixMs) -> IndexError {
+        match error {
+            IndexError::Exists if self.place(name, Rights::LOOKUP, now).is_err() => IndexError::NoRight,
+            error => error,
+        }
+    }
+
     /// A line that says no more than that a mailbox is not there, for who may make it.
     pub(crate) fn try_create(&self, name: &str, error: IndexError) -> Outcome<Ending> {
         match error {

@@ -312,7 +312,8 @@ impl View {
     }
 
     /// The nearest mailbox above a name that is there: who may make something below it. None at the top. Where one of
-    /// another's is between that this reader has no rights to, nothing is his to make, and he is told no more than without.
+    /// another's is between that this reader may not look up, nothing is his to make, and he is told what he would be told
+    /// at the next one above.
     pub(crate) fn parent_of(&self, name: &str, now: UnixMs) -> Outcome<Option<Place>> {
         let mut has_hidden = false;
         for (at, _) in name.rmatch_indices('/') {
@@ -320,6 +321,7 @@ impl View {
                 Err(IndexError::NoMailbox | IndexError::BadName) => {
                     has_hidden |= self.is_hidden(&name[..at])?
                 }
+                Ok(place) if !place.rights.has_any(Rights::LOOKUP | Rights::CREATE) => has_hidden = true,
                 Ok(place) if has_hidden => {
                     let rights = place.rights - Rights::CREATE;
                     return Ok(Some(Place { rights, ..place }));
@@ -362,8 +364,8 @@ impl View {
             (None, _) if self.reader.shares && name == OTHERS => Err(IndexError::BadName),
             (None, _) => Ok((Arc::clone(&self.account), name.to_owned())),
             (Some((_, mailbox)), Some(parent)) => Ok((parent.account, mailbox.to_owned())),
-            // Also for an owner that there is not: it is the same for both.
-            (Some(_), None) => Err(IndexError::NoRight),
+            // Whether that is because he may not see the one above, or there is none, or no such owner.
+            (Some(_), None) => Err(IndexError::NoMailbox),
         }
     }
 

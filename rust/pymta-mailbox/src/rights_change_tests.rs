@@ -5,7 +5,9 @@ use std::os::unix::net::UnixListener;
 use pymta_imap::command::{FetchItem, Flags};
 use pymta_imap::{AskedAppend, AskedMessage, Enabled, Replaces};
 
-use crate::rights_tests::{BOB, FORBIDDEN, NOTHING, TEAM, inside, is_ok, list, set_acl, status};
+use crate::rights_tests::{
+    BOB, FORBIDDEN, NOTHING, TEAM, create, inside, is_ok, list, rename, set_acl, status, with,
+};
 use crate::sandbox::{Session, fetch, now, numbers, select};
 
 fn flags(session: &mut Session) -> String {
@@ -92,5 +94,37 @@ fn who_may_not_insert_any_more_when_his_upload_ends_has_inserted_nothing() {
         assert_eq!(count, found.matches("FETCH (UID").count(), "{left}: {found}");
         let last = uids.rsplit(':').next().unwrap();
         assert!(found.contains(&format!("UID {last} ")), "{left}: {found}");
+    }
+}
+
+#[test]
+fn a_name_that_is_taken_is_so_only_to_who_may_look_it_up() {
+    let (_sandbox, mut owner, mut bob) = with("lrkx");
+    let hidden = format!("{TEAM}/Hidden");
+    owner.say(create("Team/Hidden"));
+    owner.say(create("Team/Old"));
+    assert!(bob.say(create(&hidden)).starts_with("a NO [ALREADYEXISTS]"));
+    owner.say(set_acl("Team/Hidden", BOB, "r"));
+    for rights in ["r", ""] {
+        owner.say(set_acl("Team/Hidden", BOB, rights));
+        assert_eq!(FORBIDDEN, bob.say(create(&hidden)));
+        assert_eq!(FORBIDDEN, bob.say(rename(&format!("{TEAM}/Old"), &hidden)));
+        assert_eq!(FORBIDDEN, bob.say(create(&format!("{hidden}/Below"))));
+    }
+}
+
+#[test]
+fn below_a_mailbox_that_is_hidden_create_says_what_it_says_below_none() {
+    let (_sandbox, mut owner, mut bob) = with("");
+    let above = "Other Users/user@example.test";
+    for rights in ["", "r", "rx"] {
+        owner.say(set_acl("Team", BOB, rights));
+        for name in [
+            format!("{TEAM}/New"),
+            format!("{above}/None/New"),
+            format!("{above}/New"),
+        ] {
+            assert_eq!(NOTHING, bob.say(create(&name)), "{rights} {name}");
+        }
     }
 }

@@ -206,8 +206,8 @@ impl View {
         Ok(Ending::ok("Deleted"))
     }
 
-    /// RENAME. Of INBOX it moves the messages, and INBOX stays (RFC 9051 §6.3.6). What is below goes along, so all of it has
-    /// to be this reader's to take.
+    /// RENAME. Of INBOX it moves the messages, and INBOX stays (RFC 9051 §6.3.6). What is below goes along, so all of it that
+    /// this reader sees has to be his to take.
     pub(crate) fn rename(&mut self, from: &str, to: &str, now: UnixMs) -> Outcome<Ending> {
         let place = match self.place(from, Rights::DELETE, now) {
             // What only has others below it has no rights of its own.
@@ -236,7 +236,10 @@ impl View {
             if info.exists && (info.name == place.name || info.name.starts_with(&below)) {
                 let acl = account.acl(&info.name)?.unwrap_or_default();
                 is_shared |= !acl.is_empty();
-                if !self.reader.rights(acl, &owner).has(Rights::DELETE) {
+                let rights = self.reader.rights(acl, &owner);
+                // One below that is hidden from him goes along: with NO he would learn that it is there. RFC 4314 §4 asks
+                // for x of the mailbox that is named only.
+                if rights.has(Rights::LOOKUP) && !rights.has(Rights::DELETE) {
                     return Err(IndexError::NoRight);
                 }
             }

@@ -81,10 +81,20 @@ fn rename_needs_x_there_and_k_here_and_stays_in_the_account() {
     assert!(is_ok(&bob.say(status(&new))));
     assert!(bob.say(rename(&new, "Mine")).starts_with("a NO [CANNOT]"));
     assert_eq!(NOTHING, bob.say(rename(&new, &format!("{above}/New"))));
-    // What is below goes along, and has to be his to take.
-    owner.say(create("Team/New/Secret"));
-    owner.say(set_acl("Team/New/Secret", BOB, ""));
+    // What is below goes along, and has to be his to take as far as he sees it.
+    owner.say(create("Team/New/Seen"));
+    owner.say(set_acl("Team/New/Seen", BOB, "l"));
     assert_eq!(FORBIDDEN, bob.say(rename(&new, &old)));
+    owner.say(set_acl("Team/New/Seen", BOB, "lx"));
+    for (number, rights) in ["", "r", "rswipktea"].iter().enumerate() {
+        owner.say(create(&format!("Team/New/Secret{number}")));
+        owner.say(set_acl(&format!("Team/New/Secret{number}"), BOB, rights));
+    }
+    assert_eq!("a OK Renamed\r\n", bob.say(rename(&new, &old)));
+    let said = owner.say(list("Team/Old/*"));
+    assert_eq!(4, said.matches("* LIST").count(), "{said}");
+    let secret = Command::MyRights(format!("{old}/Secret0"));
+    assert_eq!(NOTHING, bob.say(secret));
     // Nothing is made at the top of another's account, nor where there is none.
     for name in [
         format!("{above}/Top"),

@@ -279,6 +279,33 @@ fn getacl_and_listrights_say_it_as_the_rfc_does() {
 }
 
 #[test]
+fn nobody_is_said_to_have_a_right_to_delete_an_inbox() {
+    let (_sandbox, mut owner, mut bob) = with("");
+    let inbox = "Other Users/user@example.test/INBOX";
+    owner.say(set_acl("INBOX", BOB, "lrxa"));
+    owner.say(set_acl("INBOX", "-eve@example.test", "rx"));
+    let rights = [
+        "user@example.test lrswipkteacd",
+        "bob@example.test lra",
+        "-eve@example.test r",
+    ];
+    let said = bob.say(Command::GetAcl(inbox.to_owned()));
+    assert!(
+        said.contains(&format!("/INBOX\" {}\r\n", rights.join(" "))),
+        "{said}"
+    );
+    let said = bob.say(list_rights(inbox, BOB));
+    assert!(said.contains(" \"\" l r s w i p k t e a c d\r\n"), "{said}");
+    let said = bob.say(list_rights(inbox, OWNER));
+    assert!(said.contains(" la r s w i p k t e c d\r\n"), "{said}");
+    let said = bob.say(Command::MyRights(inbox.to_owned()));
+    assert!(said.ends_with("/INBOX\" lra\r\na OK Rights said\r\n"), "{said}");
+    // With nothing else he has nothing that could be said.
+    owner.say(set_acl("INBOX", BOB, "x"));
+    assert_eq!(NOTHING, bob.say(Command::MyRights(inbox.to_owned())));
+}
+
+#[test]
 fn only_who_may_shares_with_everybody() {
     let (_sandbox, mut owner, mut bob) = with("lra");
     assert!(bob.say(set_acl(TEAM, "anyone", "l")).starts_with("a NO [NOPERM]"));

@@ -1,7 +1,7 @@
 //! Commands about rights (RFC 4314 §3), and what is said of them. Who may do what is `others`' and each command's.
 
 use pymta_imap::write;
-use pymta_index::{AclChange, AclEntry, Identifier, IndexError, Rights};
+use pymta_index::{AclChange, AclEntry, INBOX, Identifier, IndexError, Rights};
 use pymta_types::UnixMs;
 
 use crate::ending::Ending;
@@ -13,14 +13,13 @@ const FOR_MYRIGHTS: &str = "lrikxa";
 /// Every account.
 const ANYONE: &str = "anyone";
 
-/// INBOX stays where it is, whoever may delete it.
-fn said(place: &Place, rights: Rights) -> String {
-    let rights = if place.name == "INBOX" {
+/// Rights that mean something there: INBOX stays where it is, whoever may delete it, so nobody can be granted x there.
+fn meaning(place: &Place, rights: Rights) -> Rights {
+    if place.name == INBOX {
         rights - Rights::DELETE
     } else {
         rights
-    };
-    rights.with_obsolete()
+    }
 }
 
 impl View {
@@ -33,9 +32,13 @@ impl View {
     pub(crate) fn say_my_rights(&self, out: &mut Vec<u8>, name: &str, now: UnixMs) -> Outcome<()> {
         let needed = Rights::parse(FOR_MYRIGHTS).unwrap_or_default();
         let place = self.place(name, needed, now)?;
+        let rights = meaning(&place, place.rights);
+        if !rights.has_any(needed) {
+            return Err(IndexError::NoMailbox);
+        }
         out.extend_from_slice(b"* MYRIGHTS ");
         write::mailbox(out, name, self.enabled.utf8);
-        out.extend_from_slice(format!(" {}\r\n", said(&place, place.rights)).as_bytes());
+        out.extend_from_slice(format!(" {}\r\n", rights.with_obsolete()).as_bytes());
         Ok(())
     }
 
@@ -46,7 +49,7 @@ impl View {
         let owner = place.owner.as_deref().unwrap_or(&self.reader.account);
         out.extend_from_slice(b"* ACL ");
         write::mailbox(out, name, self.enabled.utf8);
-        let of_owner = said(&place, acl.rights(owner, owner));
+        let of_owner = meaning(&place, acl.rights(owner, owner)).with_obsolete();
         let is_owners = |entry: &AclEntry| match &entry.identifier {
             Identifier::Owner => !entry.is_negative,
             Identifier::User(name) => name == owner && !entry.is_negative,
@@ -64,7 +67,7 @@ impl View {
                 _ => continue,
             };
             self.say_word(out, &format!("{sign}{who}"));
-            self.say_word(out, &entry.rights.with_obsolete());
+            self.say_word(out, &meaning(&place, entry.rights).with_obsolete());
         }
         out.extend_from_slice(b"\r\n");
         Ok(Ending::ok("Rights said"))
@@ -142,7 +145,7 @@ impl View {
         write::mailbox(out, name, self.enabled.utf8);
         self.say_word(out, identifier);
         self.say_word(out, &always.to_string());
-        for right in (Rights::ALL - always).each() {
+        for right in meaning(&place, Rights::ALL - always).each() {
             self.say_word(out, &right.to_string());
         }
         // The obsolete ones last (RFC 4314 §2.1.1).

@@ -690,6 +690,8 @@ class ImapView:
         The account that a name stands for, its Maildir and its quota; None where there is no such account (any more).
         Does not wait for the disk. ValueError for a path that could lead elsewhere.
         """
+    def introduce_later(self, name: str) -> None:
+        """The directory did not answer: what it said before counts, and what needs more is answered NO [UNAVAILABLE]."""
     def append(self, event: ImapAppendEvent, now_ms: int) -> ImapUpload: ...
     def close(self) -> None:
         """Give the account back. Idempotent; so does the end of the object."""

@@ -35,6 +35,9 @@ pub enum IndexError {
     /// Who asks has no right to it (RFC 4314), but may know that it is there.
     #[error("no right to do that")]
     NoRight,
+    /// Whoever knows where an account's mailboxes are does not answer now.
+    #[error("the directory does not answer")]
+    NoAnswer,
     /// The file that says who has which rights is not understood.
     #[error("the file of rights is not understood")]
     BadAcl,

@@ -79,6 +79,7 @@ impl From<&IndexError> for Ending {
         match error {
             IndexError::NoMailbox => Self::nonexistent(),
             IndexError::NoRight => Self::no("NOPERM", "You have no right to do that"),
+            IndexError::NoAnswer => Self::no("UNAVAILABLE", "The directory does not answer, try again later"),
             IndexError::BadAcl => Self::no(
                 "UNAVAILABLE",
                 "The rights are not understood; the operator can mend them",

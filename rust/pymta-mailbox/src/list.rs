@@ -20,7 +20,7 @@ impl View {
             return Ok(Ending::ok("Listed"));
         }
         let patterns = whole_patterns(list);
-        let mailboxes = self.all_mailboxes(&patterns, now)?;
+        let (mailboxes, ending) = self.all_mailboxes(&patterns, now)?;
         let tree = Tree::of(&mailboxes);
         let patterns: Vec<Pattern> = patterns.iter().map(|pattern| Pattern::new(pattern)).collect();
         let says_subscribed = list.return_subscribed || list.select_subscribed;
@@ -64,7 +64,7 @@ impl View {
                 }
             }
         }
-        Ok(Ending::ok("Listed"))
+        Ok(ending)
     }
 
     /// LSUB of RFC 3501: what is subscribed, and for `%` the parents of such.
@@ -77,7 +77,7 @@ impl View {
     ) -> Outcome<Ending> {
         let has_percent = pattern.contains('%');
         let pattern = format!("{reference}{pattern}");
-        let mailboxes = self.all_mailboxes(std::slice::from_ref(&pattern), now)?;
+        let (mailboxes, ending) = self.all_mailboxes(std::slice::from_ref(&pattern), now)?;
         let pattern = Pattern::new(&pattern);
         let tree = Tree::of(&mailboxes);
         for info in mailboxes.iter().filter(|info| pattern.matches(&info.name)) {
@@ -94,7 +94,7 @@ impl View {
             self.say_name(out, info, &attributes);
             out.extend_from_slice(b"\r\n");
         }
-        Ok(Ending::ok("Listed"))
+        Ok(ending)
     }
 
     pub(crate) fn say_name(&self, out: &mut Vec<u8>, info: &MailboxInfo, attributes: &[String]) {

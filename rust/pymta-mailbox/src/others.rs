@@ -4,8 +4,10 @@
 //! - Every name that a command brings goes through [`View::place`], with the right that the command needs.
 //! - Who has no right to see a mailbox is told what he would be told if there were none.
 //! - Of an account that gives this reader nothing nobody looks anything up, neither here nor in the directory.
+//! - What the directory said last counts while it does not answer. Before it said anything about an account, what needs that
+//!   ends with UNAVAILABLE, LIST too: who is told that a mailbox is not there removes what he kept of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use pymta_imap::command::{Command, List};
@@ -14,6 +16,7 @@ use pymta_maildir::{MailboxPath, Quota};
 use pymta_types::UnixMs;
 
 use crate::accounts::Accounts;
+use crate::ending::Ending;
 use crate::url::Url;
 use crate::view::{Outcome, View};
 
@@ -43,6 +46,8 @@ pub(crate) struct Others {
     pub(crate) accounts: Accounts,
     /// By their names.
     pub(crate) known: HashMap<String, Owner>,
+    /// Names of which nothing is known, because the directory did not answer.
+    unanswered: HashSet<String>,
     /// Another spelling of a name, of which there are many, and whose it is: as the last command that named one had it.
     spelling: Option<(String, String)>,
     /// The one used last is the last.
@@ -54,6 +59,7 @@ impl Others {
         Self {
             accounts,
             known: HashMap::new(),
+            unanswered: HashSet::new(),
             spelling: None,
             open: Mutex::default(),
         }
@@ -211,6 +217,7 @@ impl View {
     /// What the directory said to a name: None where there is no such account (any more).
     pub fn introduce(&mut self, name: String, owner: Option<Owner>) {
         let others = &mut self.others;
+        others.unanswered.remove(&name);
         match owner {
             Some(owner) if owner.account == name => {
                 if others.known.len() >= KNOWN_MAX {
@@ -227,21 +234,42 @@ impl View {
         }
     }
 
+    /// The directory did not answer.
+    pub fn introduce_later(&mut self, name: String) {
+        let others = &mut self.others;
+        if others.unanswered.len() >= KNOWN_MAX {
+            others.unanswered.clear();
+        }
+        if !others.known.contains_key(&name) {
+            others.unanswered.insert(name);
+        }
+    }
+
     /// The account of that name, in its canonical form where there is one.
-    pub(crate) fn canonical(&self, name: &str) -> String {
+    ///
+    /// # Errors
+    /// `NoAnswer`.
+    pub(crate) fn canonical(&self, name: &str) -> Outcome<String> {
         match &self.others.spelling {
-            Some((spelling, account)) if spelling == name => account.clone(),
-            _ if self.others.known.contains_key(name) => name.to_owned(),
-            _ => name.to_ascii_lowercase(),
+            Some((spelling, account)) if spelling == name => Ok(account.clone()),
+            _ if self.others.known.contains_key(name) => Ok(name.to_owned()),
+            _ if self.others.unanswered.contains(name) => Err(IndexError::NoAnswer),
+            _ => Ok(name.to_ascii_lowercase()),
         }
     }
 
     fn owner(&self, name: &str) -> Outcome<&Owner> {
-        let known = self.others.known.get(name);
-        let known = known.filter(|_| name != self.reader.account);
-        known
-            .filter(|_| self.is_given_by(name))
-            .ok_or(IndexError::NoMailbox)
+        if name == self.reader.account || !self.is_given_by(name) {
+            return Err(IndexError::NoMailbox);
+        }
+        let others = &self.others;
+        others.known.get(name).ok_or_else(|| {
+            if others.unanswered.contains(name) {
+                IndexError::NoAnswer
+            } else {
+                IndexError::NoMailbox
+            }
+        })
     }
 
     /// Where a name leads, and what may be done there; no right is asked for yet, and none may be there.
@@ -369,12 +397,15 @@ impl View {
         }
     }
 
-    /// What others show to this reader, for LIST: mailboxes and what is above them, in the order of their names.
-    fn mailboxes_of_others(&self) -> Outcome<Vec<MailboxInfo>> {
+    /// What others show to this reader, for LIST: mailboxes and what is above them, in the order of their names. And
+    /// whether that is all.
+    fn mailboxes_of_others(&self) -> Outcome<(Vec<MailboxInfo>, bool)> {
         let reader = &self.reader.account;
         let mut infos: Vec<MailboxInfo> = Vec::new();
+        let mut is_all = true;
         for share in self.others.accounts.shares().of(reader)? {
             let Some(owner) = self.others.known.get(&share.owner) else {
+                is_all &= !self.others.unanswered.contains(&share.owner);
                 continue;
             };
             let acl = acl_below(self.others.accounts.root(), &owner.path, &share.mailbox);
@@ -391,28 +422,39 @@ impl View {
         // Of two with one name the one that exists is kept.
         infos.sort_by(|a, b| a.name.cmp(&b.name).then(b.exists.cmp(&a.exists)));
         infos.dedup_by(|later, kept| later.name == kept.name);
-        Ok(infos)
+        Ok((infos, is_all))
     }
 
-    /// Own mailboxes and those of others, in the order of their names.
-    pub(crate) fn all_mailboxes(&self, patterns: &[String], now: UnixMs) -> Outcome<Vec<MailboxInfo>> {
+    /// Own mailboxes and those of others, in the order of their names. And how a list of them ends.
+    pub(crate) fn all_mailboxes(
+        &self,
+        patterns: &[String],
+        now: UnixMs,
+    ) -> Outcome<(Vec<MailboxInfo>, Ending)> {
         let mut infos = self.account.mailboxes(now)?;
+        let listed = Ending::ok("Listed");
         if !self.reader.shares {
-            return Ok(infos);
+            return Ok((infos, listed));
         }
         for info in infos.iter_mut().filter(|info| is_anothers(&info.name)) {
             info.exists = false; // subscribed, or a folder of ours that no name leads to
         }
         if !patterns.iter().any(|pattern| may_find_others(pattern)) {
-            return Ok(infos);
+            return Ok((infos, listed));
         }
-        for other in self.mailboxes_of_others()? {
+        let (others, is_all) = self.mailboxes_of_others()?;
+        for other in others {
             match infos.binary_search_by(|info| info.name.cmp(&other.name)) {
                 Ok(at) => infos[at].exists |= other.exists,
                 Err(at) => infos.insert(at, other),
             }
         }
-        Ok(infos)
+        let ending = if is_all {
+            listed
+        } else {
+            Ending::from(&IndexError::NoAnswer)
+        };
+        Ok((infos, ending))
     }
 
     /// Likewise, of the account that a place is in.

@@ -351,6 +351,40 @@ fn an_owner_who_is_not_known_any_more_shares_nothing() {
 }
 
 #[test]
+fn while_the_directory_does_not_answer_what_it_said_counts_and_else_nothing_is_said_to_be_gone() {
+    const LATER: &str = "a NO [UNAVAILABLE] The directory does not answer, try again later\r\n";
+    let (_sandbox, mut owner, mut bob) = with("lri");
+    owner.say(set_acl("Team", "eve@example.test", "a"));
+    bob.view.introduce_later(OWNER.to_owned());
+    assert!(is_ok(&bob.say(status(TEAM))));
+    assert!(is_ok(&bob.say(list("*"))));
+
+    bob.view.introduce(OWNER.to_owned(), None);
+    bob.view.introduce_later(OWNER.to_owned());
+    assert_eq!(LATER, bob.say(select(TEAM)));
+    assert_eq!(LATER, bob.say(create(&format!("{TEAM}/New"))));
+    assert!(append(&mut bob, TEAM, Flags::default()).starts_with("a NO [UNAVAILABLE]"));
+    let said = bob.say(list("*"));
+    assert!(said.ends_with(LATER) && said.contains("INBOX"), "{said}");
+    let lsub = Command::Lsub {
+        reference: String::new(),
+        pattern: "*".to_owned(),
+    };
+    assert!(bob.say(lsub).ends_with(LATER));
+    assert_eq!("a OK Listed\r\n", bob.say(list("Sent/*")));
+    let nobody = "Other Users/nobody@example.test/INBOX";
+    assert_eq!(NOTHING, bob.say(select(nobody)));
+    // A name may be spelled in many ways, of which one is the account's.
+    owner.view.introduce_later("Olga@example.test".to_owned());
+    assert_eq!(LATER, owner.say(set_acl("Team", "Olga@example.test", "lr")));
+    assert_eq!(LATER, owner.say(list_rights("Team", "Olga@example.test")));
+
+    bob.view.introduce(OWNER.to_owned(), None);
+    assert_eq!(NOTHING, bob.say(select(TEAM)));
+    assert_eq!("a OK Listed\r\n", bob.say(list("Other*")));
+}
+
+#[test]
 fn of_many_spellings_of_a_name_one_is_remembered_and_none_leads_anywhere() {
     let (_sandbox, mut owner, mut bob) = with("lr");
     let known = |account: &str| Owner {

@@ -87,7 +87,7 @@ impl View {
         now: UnixMs,
     ) -> Outcome<Ending> {
         let place = self.place(name, Rights::ADMIN, now)?;
-        let (is_negative, who) = self.identifier(identifier, &place);
+        let (is_negative, who) = self.identifier(identifier, &place)?;
         let Some(who) = who else {
             return Ok(Ending::no(
                 "CANNOT",
@@ -135,7 +135,7 @@ impl View {
         now: UnixMs,
     ) -> Outcome<Ending> {
         let place = self.place(name, Rights::ADMIN, now)?;
-        let (is_negative, who) = self.identifier(identifier, &place);
+        let (is_negative, who) = self.identifier(identifier, &place)?;
         let always = if who == Some(Identifier::Owner) && !is_negative {
             Rights::OF_OWNER
         } else {
@@ -154,25 +154,25 @@ impl View {
     }
 
     /// Whom a client means, and whether rights are to be taken away: `-` is in front then.
-    fn identifier(&self, identifier: &str, place: &Place) -> (bool, Option<Identifier>) {
+    fn identifier(&self, identifier: &str, place: &Place) -> Outcome<(bool, Option<Identifier>)> {
         let (is_negative, name) = match identifier.strip_prefix('-') {
             Some(name) => (true, name),
             None => (false, identifier),
         };
         if name == ANYONE {
-            return (is_negative, Some(Identifier::Anyone));
+            return Ok((is_negative, Some(Identifier::Anyone)));
         }
         if !name.contains('@') {
-            return (is_negative, None);
+            return Ok((is_negative, None));
         }
-        let name = self.canonical(name);
+        let name = self.canonical(name)?;
         let is_owner = name == *place.owner.as_ref().unwrap_or(&self.reader.account);
         let who = if is_owner {
             Identifier::Owner
         } else {
             Identifier::User(name)
         };
-        (is_negative, Some(who))
+        Ok((is_negative, Some(who)))
     }
 }
 

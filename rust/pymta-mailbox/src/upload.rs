@@ -309,6 +309,7 @@ fn refusal_of(error: &IndexError) -> Refusal {
         IndexError::NoRight => Refusal::new("NOPERM", "You have no right to do that"),
         IndexError::OverQuota { .. } => Refusal::new("OVERQUOTA", "No room: over quota"),
         IndexError::TooMany(_) | IndexError::TooManyKeywords => Refusal::new("LIMIT", "Too many of these"),
+        IndexError::NoAnswer => Refusal::new("UNAVAILABLE", "The directory does not answer, try again later"),
         IndexError::Busy => Refusal::new("INUSE", "Another session works on it, try again later"),
         _ => Refusal::new("UNAVAILABLE", "The disk says no, try again later"),
     }

@@ -207,6 +207,14 @@ impl PyImapView {
         Ok(())
     }
 
+    fn introduce_later(&self, py: Python<'_>, name: String) {
+        py.detach(|| {
+            if let Some(view) = locked(&self.0).as_mut() {
+                view.introduce_later(name);
+            }
+        });
+    }
+
     fn append(&self, py: Python<'_>, event: &Bound<'_, PyImapAppendEvent>, now_ms: u64) -> PyImapUpload {
         let event = event.get();
         let asked = event.asked.clone();

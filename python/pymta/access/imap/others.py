@@ -10,7 +10,7 @@ from typing import Final
 
 from pymta._core import ImapAppendEvent, ImapCommand, ImapUrlEvent, ImapView
 from pymta.access.imap.mailboxes import Mailboxes
-from pymta.directory import Account, Directory, settled
+from pymta.directory import Directory, settled
 from pymta.mail.errors import TemporaryFailure
 
 __all__ = ["introduce"]
@@ -32,7 +32,11 @@ async def introduce(
         return
     names = await mailboxes.call(account, view.others, asked)
     for name in names[:NAMES_MAX]:
-        other = await _found(name, directory)
+        try:
+            other = await settled(directory.account(name))
+        except TemporaryFailure:
+            view.introduce_later(name)
+            continue
         if other is None:
             view.introduce(name, None)
             continue
@@ -46,10 +50,3 @@ async def introduce(
             )
         except ValueError:  # a folder that leads elsewhere has no mailboxes
             view.introduce(name, None)
-
-
-async def _found(name: str, directory: Directory) -> Account | None:
-    try:
-        return await settled(directory.account(name))
-    except TemporaryFailure:
-        return None  # whoever asks again finds it

@@ -461,3 +461,23 @@ fn a_message_is_put_together_from_what_is_there() {
     upload.url(&mut session.view, "/INBOX/;UID=9");
     assert_eq!("BADURL /INBOX/;UID=9", upload.refusal().unwrap().code);
 }
+
+#[test]
+fn a_message_that_a_url_names_and_that_cannot_be_read_is_no_bad_url() {
+    let sandbox = Sandbox::new();
+    let name = sandbox.deliver("Subject: old\n\nwhat was said\n");
+    let mut session = sandbox.in_inbox();
+    let folders = ["new", "cur"].map(|folder| sandbox.folder().join(folder));
+    let files = folders.iter().flat_map(|folder| {
+        let names = Sandbox::files(folder).into_iter();
+        names.map(|name| folder.join(name))
+    });
+    let is_it = |path: &std::path::PathBuf| path.to_string_lossy().contains(&name);
+    let path = files.into_iter().find(is_it).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let mut upload = begin(&mut session, "INBOX", None, 10);
+    upload.url(&mut session.view, "/INBOX/;UID=1");
+    assert_eq!("UNAVAILABLE", upload.refusal().unwrap().code);
+    assert!(upload.trouble().unwrap().contains("CATENATE"));
+}

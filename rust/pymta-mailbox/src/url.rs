@@ -11,11 +11,11 @@ use std::io;
 
 use pymta_imap::command::{FetchItem, Section, SectionForm, SectionText};
 use pymta_imap::mailbox_name::NAME_OCTETS_MAX;
-use pymta_index::Message;
+use pymta_index::{IndexError, Message};
 use pymta_types::UnixMs;
 
 use crate::content::Octets;
-use crate::fetch::{Given, Responder};
+use crate::fetch::{FetchError, Given, Responder};
 use crate::view::{PIECE_OCTETS, View};
 
 /// Parts within parts that a section names.
@@ -75,15 +75,18 @@ impl Url {
     }
 
     /// Gives what it names to `take`, piece by piece; false where there is no such thing.
+    ///
+    /// # Errors
+    /// As of any look at messages: what there may be is not to be had now.
     pub(crate) fn read(
         self,
         view: &View,
         now: UnixMs,
         take: &mut dyn FnMut(&[u8]),
-    ) -> Result<bool, pymta_index::IndexError> {
+    ) -> Result<bool, IndexError> {
         let mailbox = match view.mailbox(&self.mailbox, now) {
             // RFC 4469 §4: also what he may not read.
-            Err(pymta_index::IndexError::NoMailbox | pymta_index::IndexError::NoRight) => return Ok(false),
+            Err(IndexError::NoMailbox | IndexError::NoRight) => return Ok(false),
             mailbox => mailbox?,
         };
         mailbox.reconcile(now)?;
@@ -117,8 +120,15 @@ impl Url {
             said.clear();
             let enabled = view.enabled;
             let outcome = responder.go_on(&items, &given, enabled, &mut open, &mut said, PIECE_OCTETS);
-            let Ok(is_over) = outcome else {
-                return Ok(false);
+            let is_over = match outcome {
+                Ok(is_over) => is_over,
+                Err(FetchError::Gone | FetchError::UnknownEncoding) => return Ok(false),
+                Err(FetchError::Unreadable(error) | FetchError::CutOff(error)) => {
+                    return Err(IndexError::Io {
+                        doing: "read a message for CATENATE",
+                        error,
+                    });
+                }
             };
             let mut content = said.as_slice();
             if left.is_none() {

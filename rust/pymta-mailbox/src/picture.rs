@@ -541,8 +541,10 @@ impl Picture {
 
     fn span_of_numbers(&self, first: u32, last: u32) -> Result<(usize, usize), NoSuchNumber> {
         let largest = self.told;
-        if largest == 0 && last == u32::MAX {
-            return Ok((0, 0)); // `1:*` of an empty mailbox is nobody's mistake
+        if largest == 0 && (first, last) == (1, u32::MAX) {
+            // `1:*` is how clients say "all", also before they looked; by the letter it is as wrong here as `*` is (RFC 9051
+            // §9, seq-number).
+            return Ok((0, 0));
         }
         let place = |number: u32| match usize::try_from(number) {
             _ if number == u32::MAX && largest > 0 => Ok(largest),

@@ -1,7 +1,9 @@
 //! What one session is told, and what of others' doings, and when.
 
 use pymta_imap::Enabled;
-use pymta_imap::command::{Command, FetchItem, Section, SectionForm, SectionText};
+use pymta_imap::command::{
+    Command, FetchItem, Search, SearchKey, SearchKind, Section, SectionForm, SectionText,
+};
 
 use crate::sandbox::{Sandbox, add_flags, all, copy, deleted, fetch, lines, numbers, seen, select};
 
@@ -226,6 +228,42 @@ fn a_number_that_no_message_has_is_an_error_and_a_uid_is_not() {
     // 5:* is the last one where it is below (RFC 9051 §9).
     let said = session.say_uid(fetch(numbers(&[(5, u32::MAX)]), vec![FetchItem::Flags]));
     assert!(said.starts_with("* 1 FETCH (UID 1 FLAGS"), "{said}");
+}
+
+#[test]
+fn an_empty_mailbox_has_no_last_message_but_everything_of_it_can_be_asked_for() {
+    const BAD: &str = "a BAD No message has such a number\r\n";
+    const LAST: (u32, u32) = (u32::MAX, u32::MAX);
+    let sandbox = Sandbox::new();
+    let mut session = sandbox.in_inbox();
+    let commands = |set: (u32, u32)| {
+        let set = || numbers(&[set]);
+        [
+            fetch(set(), vec![FetchItem::Flags]),
+            add_flags(set(), seen()),
+            copy(set(), "INBOX", false),
+            copy(set(), "INBOX", true),
+        ]
+    };
+    for wrong in [LAST, (1, 1), (2, u32::MAX)] {
+        for command in commands(wrong) {
+            assert_eq!(BAD, session.say(command.clone()), "{command:?}");
+            assert!(
+                session.say_uid(command.clone()).starts_with("a OK"),
+                "{command:?}"
+            );
+        }
+    }
+    for command in commands((1, u32::MAX)) {
+        assert!(session.say(command.clone()).starts_with("a OK"), "{command:?}");
+    }
+    let search = Command::Search(Box::new(Search {
+        kind: SearchKind::Search,
+        returns: None,
+        charset: None,
+        key: SearchKey::Sequence(numbers(&[LAST])),
+    }));
+    assert_eq!("* SEARCH\r\na OK Searched\r\n", session.say(search));
 }
 
 #[test]

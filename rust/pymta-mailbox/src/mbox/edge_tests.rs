@@ -62,6 +62,22 @@ fn messages_of_nothing_come_back_as_well() {
 }
 
 #[test]
+fn what_is_written_goes_into_a_folder_that_is_there() {
+    let sandbox = Sandbox::new();
+    let upkeep = sandbox.upkeep();
+    sandbox.put("file", "x");
+    for folder in ["none", "none/deep", "file"] {
+        for mailbox in [None, Some("INBOX")] {
+            let path = sandbox.0.join(folder).join("out");
+            let refused = upkeep.export_mbox(&path, mailbox, NOW).unwrap_err();
+            let expected = format!("{}: no such folder", sandbox.0.join(folder).display());
+            assert_eq!(expected, refused.to_string());
+            assert!(!sandbox.0.join("none").exists());
+        }
+    }
+}
+
+#[test]
 fn of_more_files_than_are_taken_in_none_is() {
     let sandbox = Sandbox::new();
     for number in 0..4 {

@@ -17,16 +17,22 @@ use super::{MboxError, tree};
 const BATCH_MESSAGES: usize = 256;
 const WRITE_OCTETS: usize = 256 << 10;
 
-/// Writes one mailbox into a file, or all of them below a folder.
+/// Writes one mailbox into a file, or all of them below a folder, which is made where it is missing.
 ///
 /// # Errors
-/// `IsThere`: what exists is left alone; `NoMailbox`, `Stopped` and others.
+/// `IsThere`: what exists is left alone; `NoFolder`, `NoMailbox`, `Stopped` and others.
 pub fn export(
     account: &Arc<Account>,
     (path, mailbox): (&Path, Option<&str>),
     progress: &Progress,
     now: UnixMs,
 ) -> Result<(), MboxError> {
+    let folder = folder_of(path);
+    match fs::metadata(folder) {
+        Ok(there) if there.is_dir() => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(MboxError::file(folder)(error)),
+        _ => return Err(MboxError::NoFolder(folder.to_owned())),
+    }
     let mut wanted: Vec<(PathBuf, String)> = Vec::new();
     match mailbox {
         Some(name) => wanted.push((path.to_owned(), name.to_owned())),
@@ -42,9 +48,8 @@ pub fn export(
     for (path, name) in wanted {
         let mailbox = account.mailbox(&name, now)?.ok_or(MboxError::NoMailbox(name))?;
         mailbox.reconcile(now)?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).map_err(MboxError::file(folder))?;
-        }
+        let folder = folder_of(&path);
+        fs::create_dir_all(folder).map_err(MboxError::file(folder))?;
         let unfinished = unfinished(&path);
         let written = write_mailbox(&mailbox, &unfinished, progress, now);
         if let Err(error) = written.and_then(|()| name_it(&unfinished, &path)) {
@@ -54,6 +59,11 @@ pub fn export(
         progress.mailboxes.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 /// Hidden, so that an import passes it over.
@@ -114,9 +124,7 @@ fn name_it(unfinished: &Path, path: &Path) -> Result<(), MboxError> {
         linked => linked.map_err(MboxError::file(path)),
     }?;
     fs::remove_file(unfinished).map_err(MboxError::file(unfinished))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = File::open(folder.unwrap_or(Path::new(".")));
-    folder
+    File::open(folder_of(path))
         .and_then(|folder| folder.sync_all())
         .map_err(MboxError::file(path))
 }

@@ -53,6 +53,9 @@ pub enum MboxError {
     /// The file begins with something else.
     #[error("{0}: not an mbox: its first line is no \"From \" line")]
     NotMbox(PathBuf),
+    /// What is to be written is to be in one that is there: a slip would make folders that nobody looks for.
+    #[error("{0}: no such folder")]
+    NoFolder(PathBuf),
     /// Nothing is ever written over.
     #[error("{0}: is there already")]
     IsThere(PathBuf),

@@ -235,6 +235,27 @@ mod tests {
         assert_eq!("日本", text("=?iso-2022-jp?B?GyRCRnxLXBsoQg==?="));
     }
 
+    /// What docs/rfc.md says of charsets.
+    #[test]
+    fn what_a_charset_is_read_as() {
+        for (charset, octets, plain) in [
+            ("US-ASCII", &b"\xe9\x80"[..], "é€"),
+            ("ISO-8859-1", b"\xe9\x80", "é€"),
+            ("KOI8-R", b"\xc1", "а"),
+            ("CP866", b"\xa0", "а"),
+            ("CP437", b"\x82", "‚"),
+            ("UTF-7", b"+AOk-", "+AOk-"),
+            ("no-such", b"\xc3\xa9", "é"),
+            ("no-such", b"\xe9", "é"),
+            ("ISO-2022-KR", b"abc", "\u{fffd}"),
+            ("ISO-2022-CN", b"abc", "\u{fffd}"),
+            ("HZ-GB-2312", b"abc", "\u{fffd}"),
+            ("utf-8", b"a\xe9", "a\u{fffd}"),
+        ] {
+            assert_eq!(plain, decode_charset(charset.as_bytes(), octets), "{charset}");
+        }
+    }
+
     #[test]
     fn decoded_text_cannot_end_a_line() {
         assert_eq!("a\u{fffd}\u{fffd}Bcc: x", text("=?utf-8?Q?a=0D=0ABcc:_x?="));

@@ -31,6 +31,7 @@ mod notices;
 mod notify;
 #[cfg(test)]
 mod notify_tests;
+mod numbers;
 mod others;
 #[cfg(test)]
 mod others_tests;
@@ -48,6 +49,7 @@ mod rights;
 mod rights_change_tests;
 #[cfg(test)]
 mod rights_tests;
+mod rows;
 mod said;
 #[cfg(test)]
 mod sandbox;

@@ -9,7 +9,8 @@ use pymta_types::UnixMs;
 
 use crate::ending::Ending;
 use crate::others::{Place, is_anothers};
-use crate::picture::{Picture, RowForm, line};
+use crate::picture::{Picture, line};
+use crate::rows::RowForm;
 use crate::vanished::Known;
 use crate::view::{Outcome, View};
 

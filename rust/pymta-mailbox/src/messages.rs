@@ -9,7 +9,9 @@ use pymta_types::UnixMs;
 
 use crate::carry::carry;
 use crate::ending::Ending;
-use crate::picture::{NoSuchNumber, Picture, RowForm, within};
+use crate::numbers::NoSuchNumber;
+use crate::picture::{Picture, within};
+use crate::rows::RowForm;
 use crate::view::{Outcome, View};
 
 /// The one keyword that has a letter in a file's name.

@@ -7,29 +7,16 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use pymta_imap::Enabled;
-use pymta_imap::command::SequenceSet;
-use pymta_imap::write::{self, Status};
+use pymta_imap::write;
 use pymta_index::{Changes, IndexError, Mailbox, Message, Rights, StoreMode, Within, flag};
 use pymta_types::UnixMs;
 
 use crate::accounts::Reader;
 use crate::ending::Tells;
 use crate::others::Place;
+use crate::rows::RowForm;
 use crate::unread_rights::UnreadRights;
 use crate::updates::Updates;
-
-/// Keywords of a mailbox: the bits of a row.
-const KEYWORDS_MAX: usize = 64;
-
-/// In the order in which they are said.
-const SYSTEM_FLAGS: [(u8, &str); 6] = [
-    (flag::ANSWERED, "\\Answered"),
-    (flag::FLAGGED, "\\Flagged"),
-    (flag::DELETED, "\\Deleted"),
-    (flag::SEEN, "\\Seen"),
-    (flag::DRAFT, "\\Draft"),
-    (flag::FORWARDED, "$Forwarded"),
-];
 
 /// Flags that may be changed with these rights (RFC 4314 §4): s, t, and w for all the others.
 pub(crate) fn within(rights: Rights) -> Within {
@@ -120,10 +107,6 @@ impl Default for Wants {
         }
     }
 }
-
-/// A set named a number that no message has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct NoSuchNumber;
 
 impl Picture {
     /// The mailbox as it is now.
@@ -450,129 +433,6 @@ impl Picture {
     pub(crate) fn uid_next(&self) -> u32 {
         self.uid_next
     }
-
-    /// `* FLAGS` and what of them lasts.
-    pub(crate) fn say_flags(&self, out: &mut Vec<u8>) {
-        let keywords = || {
-            self.keywords
-                .iter()
-                .filter(|name| !name.is_empty())
-                .map(String::as_str)
-        };
-        let all: Vec<&str> = SYSTEM_FLAGS
-            .iter()
-            .map(|(_, name)| *name)
-            .chain(keywords())
-            .collect();
-        line(out, &format!("* FLAGS ({})", all.join(" ")));
-        let within = self.changeable();
-        let system = SYSTEM_FLAGS.iter().filter(|(bit, _)| within.flags & bit != 0);
-        let mut lasting: Vec<&str> = system.map(|(_, name)| *name).collect();
-        if within.keywords {
-            lasting.extend(keywords());
-            let has_room = self.keywords.len() < KEYWORDS_MAX || self.keywords.iter().any(String::is_empty);
-            lasting.extend(has_room.then_some("\\*"));
-        }
-        let code = format!("PERMANENTFLAGS ({})", lasting.join(" "));
-        // Longer than the text of a line may be, but it is a code, and ours.
-        write::untagged(out, Status::Ok, Some(&code), "These last");
-    }
-
-    /// A FETCH response with nothing but what the row says.
-    pub(crate) fn say_row(&self, out: &mut Vec<u8>, at: usize, form: RowForm, enabled: Enabled) {
-        let row = &self.rows[at];
-        fetch_head(out, at, row.uid, enabled);
-        let mut space = "";
-        if form.with_uid && !enabled.uid_only {
-            out.extend_from_slice(format!("UID {}", row.uid).as_bytes());
-            space = " ";
-        }
-        if form.with_flags {
-            out.extend_from_slice(space.as_bytes());
-            crate::said::flags(row, &self.keywords, out);
-            space = " ";
-        }
-        if form.with_modseq {
-            out.extend_from_slice(format!("{space}MODSEQ ({})", row.modseq).as_bytes());
-        }
-        out.extend_from_slice(b")\r\n");
-    }
-
-    /// Places of the rows that a set names, ascending, each once. UIDs that no message has are nobody's trouble.
-    pub(crate) fn resolve(&self, set: &SequenceSet, by_uid: bool) -> Result<Vec<usize>, NoSuchNumber> {
-        let rows = self.rows();
-        let ranges = match set {
-            SequenceSet::Saved => {
-                return Ok(self.saved.iter().filter_map(|&uid| self.position(uid)).collect());
-            }
-            SequenceSet::Ranges(ranges) => ranges,
-        };
-        let mut spans = Vec::with_capacity(ranges.len());
-        for &(first, last) in ranges {
-            let span = if by_uid {
-                self.span_of_uids(first, last)
-            } else {
-                self.span_of_numbers(first, last)?
-            };
-            spans.push(span);
-        }
-        spans.sort_unstable();
-        let (mut found, mut next) = (Vec::new(), 0);
-        for (start, end) in spans {
-            found.extend(start.max(next)..end.min(rows.len()));
-            next = next.max(end);
-        }
-        Ok(found)
-    }
-
-    fn span_of_uids(&self, first: u32, last: u32) -> (usize, usize) {
-        let rows = self.rows();
-        let largest = rows.last().map_or(0, |row| row.uid);
-        // `*` is the largest there is, also where the other end is above it (RFC 9051 §9, seq-range).
-        let (first, last) = match (first, last) {
-            (u32::MAX, u32::MAX) => (largest, largest),
-            (first, u32::MAX) => (first.min(largest), first.max(largest)),
-            both => both,
-        };
-        let start = rows.partition_point(|row| row.uid < first);
-        let end = rows.partition_point(|row| row.uid <= last);
-        (start, end)
-    }
-
-    fn span_of_numbers(&self, first: u32, last: u32) -> Result<(usize, usize), NoSuchNumber> {
-        let largest = self.told;
-        if largest == 0 && (first, last) == (1, u32::MAX) {
-            // `1:*` is how clients say "all", also before they looked; by the letter it is as wrong here as `*` is (RFC 9051
-            // §9, seq-number).
-            return Ok((0, 0));
-        }
-        let place = |number: u32| match usize::try_from(number) {
-            _ if number == u32::MAX && largest > 0 => Ok(largest),
-            Ok(number) if (1..=largest).contains(&number) => Ok(number),
-            _ => Err(NoSuchNumber),
-        };
-        let (one, other) = (place(first)?, place(last)?);
-        Ok((one.min(other) - 1, one.max(other)))
-    }
-}
-
-/// What is said of a row.
-#[derive(Clone, Copy, Debug)]
-#[allow(clippy::struct_excessive_bools)] // independent items
-pub(crate) struct RowForm {
-    pub(crate) with_uid: bool,
-    pub(crate) with_flags: bool,
-    pub(crate) with_modseq: bool,
-}
-
-/// `* 7 FETCH (`, or `* 4711 UIDFETCH (` (RFC 9586).
-pub(crate) fn fetch_head(out: &mut Vec<u8>, at: usize, uid: u32, enabled: Enabled) {
-    let head = if enabled.uid_only {
-        format!("* {uid} UIDFETCH (")
-    } else {
-        format!("* {} FETCH (", at + 1)
-    };
-    out.extend_from_slice(head.as_bytes());
 }
 
 /// A line of ours.

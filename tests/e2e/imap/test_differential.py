@@ -31,6 +31,8 @@ service imap-login {{
   }}
 }}
 """
+# Another one makes other mail and other commands: what is known of a difference holds for all of them.
+SEED = int(os.environ.get("PYMTA_TEST_SEED", "0"))
 # Who is right, and why. Numbers are places in the corpus.
 FETCH_KNOWN = {
     "FETCH 4 BODY.PEEK[HEADER.FIELDS (SUBJECT from)]": "we: no empty line, no body (RFC 9051 §6.4.5.1); Dovecot "
@@ -61,7 +63,7 @@ FETCH_KNOWN = {
 SEARCH_KNOWN = {
     "SEARCH FROM Do": "we: Dovecot finds it in the MISSING_DOMAIN that it puts where an address has none",
     "UID SEARCH OR (SENTSINCE 11-Nov-2026 HEADER Date 2026) NOT (SENTBEFORE 17-Jun-2026 HEADER Date 2026)": "we: what "
-    "has no Date has none that holds 2026, so NOT finds it",
+    "has no Date has none that holds 2026, so NOT finds it; Dovecot finds it where that key is asked for once",
 }
 # Dovecot takes 1969 for the end of time, and sorts careless addresses by what it puts in their place.
 ORDERLY = [content for number, content in enumerate(MESSAGES, 1) if number not in (6, 27, 28)]
@@ -134,6 +136,12 @@ def normal(value: Value) -> Value:
     return re.sub(rb"^ (\d-\w\w\w-\d{4} )", rb"0\1", value)
 
 
+def without_last_line(answer: tuple[str, list[list[Value]]]) -> Any:
+    """Of a header: all but an empty line that ends it."""
+    outcome, [[number, what, [section, header]]] = plain(answer)
+    return outcome, number, what, section, header[:-2] if header.endswith(b"\r\n\r\n") else header
+
+
 def test_fetch(start_reading: Callable[..., Reading]) -> None:
     """
     ENVELOPE, BODY, BODYSTRUCTURE and sections.
@@ -180,29 +188,42 @@ def test_fetch_of_random_mail(start_reading: Callable[..., Reading]) -> None:
     """
     Structures of random mail, and the parts in them.
     """
-    chance = random.Random(9051)
+    chance = random.Random(9051 + SEED)
     messages = [random_message(chance) for _ in range(200)]
     # An empty line that is also the line end before a delimiter is in our MIME, not in Dovecot's (RFC 2046 §5.1.1 has
-    # it either way); and Dovecot decodes what is inside of multiparts, too: neither is asked here.
+    # it either way); and Dovecot decodes what is inside of multiparts, too: neither is asked here, and a header is compared
+    # without that line.
     items = [
         "ENVELOPE",
         "BODYSTRUCTURE",
         "BODY.PEEK[1]",
         "BODY.PEEK[2]",
         "BODY.PEEK[1.2]",
-        "BODY.PEEK[2.HEADER]",
     ]
+    numbers = range(1, len(messages) + 1)
     with both(start_reading, messages) as (ours, theirs):
-        commands = [f"FETCH {number} {item}" for number in range(1, len(messages) + 1) for item in items]
+        commands = [f"FETCH {number} {item}" for number in numbers for item in items]
         found = differences(ours, theirs, commands, {})
+        for number in numbers:
+            answers = [client.say(f"FETCH {number} BODY.PEEK[2.HEADER]") for client in (ours, theirs)]
+            sections = [without_last_line(answer) for answer in answers]
+            if sections[0] != sections[1]:
+                found.append(f"FETCH {number} BODY.PEEK[2.HEADER]: {sections}")
 
     assert not found, "\n".join(found)
 
 
-def random_key(chance: random.Random, count: int, depth: int = 2) -> str:
-    """A search key, of which some find something."""
+def random_key(chance: random.Random, count: int) -> str:
+    """A search key, of which some find something. None has HEADER Date twice, see `SEARCH_KNOWN`."""
+    while (key := any_key(chance, count, depth=2)).count("HEADER Date") > 1:
+        pass
+    return key
+
+
+def any_key(chance: random.Random, count: int, depth: int) -> str:
+    """Keys in keys, so deep at most."""
     if depth and chance.random() < 0.4:
-        keys = [random_key(chance, count, depth - 1) for _ in range(2)]
+        keys = [any_key(chance, count, depth - 1) for _ in range(2)]
         return chance.choice([f"OR {keys[0]} {keys[1]}", f"({keys[0]} {keys[1]})", f"NOT {keys[0]}"])
     word, name = chance.choice(WORDS), chance.choice(NAMES)
     day = f"{chance.randint(1, 28)}-{chance.choice(['Jun', 'Jul', 'Nov'])}-2026"
@@ -218,7 +239,8 @@ def random_key(chance: random.Random, count: int, depth: int = 2) -> str:
             # Without a date, or one before 1970, Dovecot takes the begin of 1970.
             f"({chance.choice(['SENTSINCE', 'SENTBEFORE', 'SENTON'])} {day} HEADER Date 2026)",
             f"{chance.choice(['LARGER', 'SMALLER'])} {chance.choice([100, 300, 500, 1000])}",
-            f"FROM {name[: chance.randint(2, 4)]}",
+            # "do" is in the MISSING_DOMAIN that Dovecot puts where an address has none.
+            f"FROM {name[: chance.randint(3, 4)]}",
             f"{chance.choice(['TO', 'CC', 'BCC'])} {name}",
             f"SUBJECT {word}",
             f'SUBJECT "{chance.choice(["re:", "[list]", "HELLO", "ann"])}"',
@@ -236,11 +258,12 @@ def test_search(start_reading: Callable[..., Reading]) -> None:
     """
     Random keys find the same messages.
     """
-    messages = [*MESSAGES, *conversation(1, 60)]
-    chance = random.Random(2026)
+    messages = [*MESSAGES, *conversation(SEED + 1, 60)]
+    chance = random.Random(2026 + SEED)
     removed = "1:3,9,20:22"  # so that UIDs are no message numbers
     commands = [f"SEARCH {random_key(chance, len(messages))}" for _ in range(400)]
     commands += [f"UID SEARCH {random_key(chance, len(messages))}" for _ in range(100)]
+    commands += SEARCH_KNOWN
     with both(start_reading, messages, removed=removed) as (ours, theirs):
         found = differences(ours, theirs, commands, SEARCH_KNOWN)
 
@@ -251,11 +274,14 @@ def test_sort(start_reading: Callable[..., Reading]) -> None:
     """
     By every criterion and some together, of all messages and of some.
     """
-    messages = [*ORDERLY, *conversation(2, 80)]
-    chance = random.Random(2026)
+    messages = [*ORDERLY, *conversation(SEED + 2, 80)]
+    chance = random.Random(2026 + SEED)
     criteria = ["ARRIVAL", "CC", "DATE", "FROM", "SIZE", "SUBJECT", "TO", "DISPLAYFROM", "DISPLAYTO"]
     asked = [*criteria, *(f"REVERSE {each}" for each in criteria)]
-    asked += [" ".join(chance.sample(asked, 3)) for _ in range(30)]
+    # Once each: where Dovecot is asked for SUBJECT REVERSE SUBJECT FROM it turns round FROM as well (RFC 5256 §3: it should not).
+    for _ in range(30):
+        several = chance.sample(criteria, 3)
+        asked.append(" ".join(chance.choice(["", "REVERSE "]) + each for each in several))
     commands = [f"SORT ({each}) UTF-8 ALL" for each in asked]
     commands += [f"UID SORT ({each}) US-ASCII {random_key(chance, len(messages))}" for each in asked]
     with both(start_reading, messages) as (ours, theirs):
@@ -264,7 +290,7 @@ def test_sort(start_reading: Callable[..., Reading]) -> None:
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(SEED, SEED + 5))
 def test_thread(start_reading: Callable[..., Reading], seed: int) -> None:
     """
     Conversations of which parts are lost, of all messages and of some.

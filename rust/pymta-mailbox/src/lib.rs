@@ -36,6 +36,7 @@ mod others;
 #[cfg(test)]
 mod others_tests;
 mod picture;
+mod places;
 mod preview;
 mod quota;
 #[cfg(test)]

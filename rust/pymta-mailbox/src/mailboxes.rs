@@ -8,8 +8,9 @@ use pymta_index::{IndexError, Mailbox, Rights, flag};
 use pymta_types::UnixMs;
 
 use crate::ending::Ending;
-use crate::others::{Place, is_anothers};
+use crate::others::is_anothers;
 use crate::picture::{Picture, line};
+use crate::places::Place;
 use crate::rows::RowForm;
 use crate::vanished::Known;
 use crate::view::{Outcome, View};

@@ -8,7 +8,7 @@ use pymta_index::{IndexError, Rights};
 use pymta_types::UnixMs;
 
 use crate::ending::Ending;
-use crate::others::Place;
+use crate::places::Place;
 use crate::view::{Outcome, View};
 
 /// The longest value.

@@ -13,7 +13,7 @@ use pymta_types::UnixMs;
 
 use crate::accounts::Reader;
 use crate::ending::Tells;
-use crate::others::Place;
+use crate::places::Place;
 use crate::rows::RowForm;
 use crate::unread_rights::UnreadRights;
 use crate::updates::Updates;

@@ -5,7 +5,7 @@ use pymta_index::{AclChange, AclEntry, INBOX, Identifier, IndexError, Rights};
 use pymta_types::UnixMs;
 
 use crate::ending::Ending;
-use crate::others::Place;
+use crate::places::Place;
 use crate::view::{Outcome, View};
 
 /// Whoever has one of these may ask which he has (RFC 4314 §4).

@@ -6,8 +6,15 @@ use std::os::unix::fs::FileExt;
 
 use pymta_mime::ToWire;
 
+use crate::turns::{Turn, Turns};
+
 /// How much of a message is looked into at once: the rest of a larger one is only counted and passed on.
 pub(crate) const CONTENT_OCTETS_MAX: usize = 64 << 20;
+
+/// A content of more than this is large, and few of them are in memory at once, whoever asks for them: that is some hundred MiB
+/// with what is made of them, however many sessions there are.
+const LARGE_OCTETS: usize = 4 << 20;
+static LARGE: Turns = Turns::new(2);
 
 /// How many octets of the file are read at a time.
 const PIECE_OCTETS: usize = 32 << 10;
@@ -86,15 +93,19 @@ pub(crate) struct Content {
     /// Line ends beyond that limit.
     pub(crate) lines_beyond: u64,
     pub(crate) places: Places,
+    /// Of one that is large.
+    turn: Option<Turn<'static>>,
 }
 
 impl Content {
-    /// Reads a whole file, of which at most about `octets_max` are kept.
+    /// Reads a whole file, of which at most about `octets_max` are kept. Who has a content reads no other one: with a large one,
+    /// it may wait for those that others have.
     pub(crate) fn read(file: &dyn Octets, octets_max: usize) -> io::Result<Self> {
         let mut content = Self {
             wire: Vec::new(),
             lines_beyond: 0,
             places: Places::default(),
+            turn: None,
         };
         let mut piece = vec![0; PIECE_OCTETS];
         let mut beyond = Vec::new();
@@ -112,6 +123,9 @@ impl Content {
                 content.lines_beyond += memchr::memchr_iter(b'\n', piece).count() as u64;
             }
             places.file_octets += octets as u64;
+            if content.wire.len() > LARGE_OCTETS && content.turn.is_none() {
+                content.turn = Some(LARGE.take());
+            }
             if octets < PIECE_OCTETS {
                 break;
             }
@@ -228,6 +242,13 @@ mod tests {
                 beyond.read(&file).unwrap_err().kind()
             );
         }
+    }
+
+    #[test]
+    fn a_large_content_has_a_turn_and_a_small_one_needs_none() {
+        let read = |octets| Content::read(&vec![b'x'; octets], CONTENT_OCTETS_MAX).unwrap();
+        assert!(read(LARGE_OCTETS).turn.is_none());
+        assert!(read(LARGE_OCTETS + 1).turn.is_some());
     }
 
     #[test]

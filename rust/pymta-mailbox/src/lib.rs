@@ -65,6 +65,7 @@ mod source;
 mod speed_tests;
 mod structure;
 pub mod thread;
+mod turns;
 mod unread_rights;
 mod updates;
 mod upkeep;

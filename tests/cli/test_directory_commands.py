@@ -110,6 +110,16 @@ def test_aliases_and_groups(data: Path) -> None:
     assert "all@" not in run(data, "domain", "show", "example.org").output
 
 
+def test_domains_are_listed_with_how_many_addresses_they_have(data: Path) -> None:
+    run(data, "account", "add", "bob@example.org", "--no-password")
+    run(data, "alias", "add", "info@example.org", "alice@example.org")
+    run(data, "domain", "add", "empty.example")
+    rows = [line.split() for line in run(data, "domain", "list").output.splitlines()]
+
+    assert ["example.org", "2", "1"] in rows
+    assert ["empty.example", "0", "0"] in rows
+
+
 def test_a_domain_catches_all_and_is_suspended(data: Path) -> None:
     run(data, "domain", "set", "example.org", "--catch-all", "alice@example.org", "--suspend")
     shown = run(data, "domain", "show", "example.org").output

@@ -49,8 +49,8 @@ class DirectoryEditor:
     def domains(self) -> list[tuple[Domain, int, int]]:
         """All domains in order of name, each with how many accounts and aliases it has."""
         rows = self._rows(
-            "SELECT name, catch_all, suspended, (SELECT count(*) FROM accounts WHERE domain = name),"
-            " (SELECT count(*) FROM aliases WHERE domain = name) FROM domains ORDER BY name"
+            "SELECT name, catch_all, suspended, (SELECT count(*) FROM accounts WHERE domain = domains.name),"
+            " (SELECT count(*) FROM aliases WHERE domain = domains.name) FROM domains ORDER BY name"
         )
         return [
             (Domain(name=n, catch_all=_list_of.decode(c), suspended=bool(s)), accounts, aliases)

@@ -19,7 +19,7 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(data: Path, *words: str, typed: str = "", fails: bool = False) -> Result:
+def run(data: Path, *words: str, typed: str | bytes = "", fails: bool = False) -> Result:
     result = CliRunner().invoke(command_line, [*words, "--no-config", "--data", str(data)], input=typed)
     assert fails is (result.exit_code != 0), result.output
     return result
@@ -136,12 +136,24 @@ def test_a_domain_catches_all_and_is_suspended(data: Path) -> None:
         (("account", "add", "x@far.example"), "", "no domain far.example"),
         (("account", "add", "x@example.org"), "short\n", "expected a password of at least 8 characters"),
         (("account", "add", "x@example.org"), "", "expected a password of at least 8 characters"),
+        (("account", "add", "x@example.org"), "with\0nul in it\n", "expected a password without control"),
+        (("account", "add", "x@example.org"), b"latin \xe4\xf6\xfc\n", "expected UTF-8, got other octets"),
+        (
+            ("account", "passwd", "alice@example.org", "--app", "\udcff"),
+            "",
+            "expected UTF-8, got other octets",
+        ),
+        (
+            ("account", "set", "alice@example.org", "--folder", "\udcff"),
+            "",
+            "expected UTF-8, got other octets",
+        ),
         (("account", "show", "x@example.org"), "", "no account x@example.org"),
         (("alias", "add", "x@example.org", "y@example.org"), "", "y@example.org is neither"),
         (("domain", "remove", "example.org"), "", "remove them first"),
     ],
 )
-def test_an_error_is_one_line(data: Path, words: tuple[str, ...], typed: str, line: str) -> None:
+def test_an_error_is_one_line(data: Path, words: tuple[str, ...], typed: str | bytes, line: str) -> None:
     result = run(data, *words, typed=typed, fails=True)
 
     assert 1 == result.exit_code

@@ -311,7 +311,7 @@ def test_who_is_away_answers_once_and_mail_is_delivered_all_the_same(
     """
     server = start_pymta(routes=[next_hop(our_sink.port)])
     to_ann = b"To: ann@example.test\r\n" + CONTENT
-    assert "ann@example.test is away\n" == vacation(
+    assert "ann@example.test is away until further notice\n" == vacation(
         server, "set", "Ann@Example.Test", "--days", "3", said="Back soon.\n"
     )
     wait_until(lambda: "is away" in vacation(server, "show", ANN), "it is set")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import secrets
 import sys
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -255,6 +256,9 @@ def _password(settings: Settings, *, stored: bool) -> list[str]:
         return [text]
     if len(text) < PASSWORD_CHARACTERS_MIN:
         raise click.ClickException(f"expected a password of at least {PASSWORD_CHARACTERS_MIN} characters")
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        # NUL ends a field of SASL PLAIN, and RFC 4013 prohibits the others: nobody could log in with it.
+        raise click.ClickException("expected a password without control characters")
     return _stored_forms(settings, text, scram=True)
 
 

@@ -50,6 +50,11 @@ def editing(settings: Settings) -> Iterator[DirectoryEditor]:
             yield editor
         finally:
             editor.close()
+    except UnicodeError:
+        # Not the error's own text: it may be about a password.
+        raise click.ClickException(
+            "expected UTF-8, got other octets in an option or in what was read"
+        ) from None
     except (PymtaError, OSError) as error:
         raise click.ClickException(str(error)) from None
 

@@ -5,21 +5,34 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pymta.cli import place
 from pymta.cli.directory import editing, settings_of
+from pymta.cli.output import counted
 
 if TYPE_CHECKING:
-    from pymta.directory.vacation import VacationStore
+    from pymta.directory.vacation import Vacation, VacationStore
 
-_DAY = click.DateTime(formats=["%Y-%m-%d"])
+
+class _Day(click.DateTime):
+    """A day as in `2026-12-24`; what is none is told without the codes of strptime."""
+
+    def __init__(self) -> None:
+        super().__init__(formats=["%Y-%m-%d"])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            self.fail(f"expected a day such as 2026-12-24, got {value!r}", param, ctx)
 
 
 @click.group(name="vacation")
@@ -38,8 +51,10 @@ def command() -> None:
 @click.option("--subject", default="", help='Of the answer; else "Auto: " and the subject that is answered.')
 @click.option("--days", type=int, default=7, show_default=True, help="How long nobody is told again.")
 @click.option("--address", "addresses", multiple=True, help="One more address by which the account is known.")
-@click.option("--from", "begin", type=_DAY, help="First day, 2026-12-24; else today.")
-@click.option("--until", "end", type=_DAY, help="First day back; else until `pymta vacation end`.")
+@click.option("--from", "begin", type=_Day(), metavar="DAY", help="First day, 2026-12-24; else today.")
+@click.option(
+    "--until", "end", type=_Day(), metavar="DAY", help="First day back; else until `pymta vacation end`."
+)
 def set_vacation(
     config: Path | None,
     no_config: bool,
@@ -52,23 +67,28 @@ def set_vacation(
     end: datetime | None,
 ) -> None:
     """An account is away; the text of the answer is read from standard input."""
-    text = sys.stdin.read()
+    from_ms = 0 if begin is None else _instant_ms(begin)
+    until_ms = None if end is None else _instant_ms(end)
+    if until_ms is not None and until_ms <= max(from_ms, _now_ms()):
+        raise click.UsageError(f"--until: {_day(until_ms)} is over before the absence begins")
     with _store(config, no_config, data, account) as (store, name):
-        from pymta.directory import canonical_address
+        from pymta.directory import InvalidAddress, canonical_address
         from pymta.directory.vacation import Vacation
 
-        store.set(
-            name,
-            Vacation(
-                text=text,
-                subject=subject,
-                days=days,
-                addresses=tuple(canonical_address(address) for address in addresses),
-                from_ms=0 if begin is None else _instant_ms(begin),
-                until_ms=None if end is None else _instant_ms(end),
-            ),
+        try:
+            known_by = tuple(canonical_address(address) for address in addresses)
+        except InvalidAddress as error:
+            raise click.UsageError(f"--address: {error}") from None
+        vacation = Vacation(
+            text=sys.stdin.read(),
+            subject=subject,
+            days=days,
+            addresses=known_by,
+            from_ms=from_ms,
+            until_ms=until_ms,
         )
-    click.echo(f"{name} is away")
+        store.set(name, vacation)
+    click.echo(f"{name} {_when(vacation)}")
 
 
 @command.command(name="show")
@@ -81,8 +101,7 @@ def show(config: Path | None, no_config: bool, data: Path | None, account: str) 
     if vacation is None:
         click.echo(f"{name} is not away")
         return
-    end = "further notice" if vacation.until_ms is None else f"{_day(vacation.until_ms)}"
-    click.echo(f"{name} is away until {end}; nobody is told again within {vacation.days} days")
+    click.echo(f"{name} {_when(vacation)}; nobody is told again within {counted(vacation.days, 'day')}")
     click.echo(f"subject: {vacation.subject or 'Auto: and the subject that is answered'}\n\n{vacation.text}")
 
 
@@ -111,6 +130,19 @@ def _store(
             yield store, name
         finally:
             store.close()
+
+
+def _when(vacation: Vacation) -> str:
+    """Since and until when, as of now: `is away until 2027-01-07`."""
+    now_ms = _now_ms()
+    if vacation.until_ms is not None and vacation.until_ms <= now_ms:
+        return f"was away until {_day(vacation.until_ms)}"
+    is_away = f"will be away from {_day(vacation.from_ms)}" if vacation.from_ms > now_ms else "is away"
+    return f"{is_away} until {'further notice' if vacation.until_ms is None else _day(vacation.until_ms)}"
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _instant_ms(day: datetime) -> int:

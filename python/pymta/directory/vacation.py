@@ -65,7 +65,9 @@ class Vacation(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if not DAYS_MIN <= self.days <= DAYS_MAX:
             raise VacationUnusable(f"expected from {DAYS_MIN} to {DAYS_MAX} days, got {self.days}")
-        if not self.text.strip() or len(self.text.encode()) > TEXT_OCTETS_MAX:
+        if not self.text.strip():
+            raise VacationUnusable("expected a text, got an empty one")
+        if len(self.text.encode()) > TEXT_OCTETS_MAX:
             raise VacationUnusable(f"expected a text of at most {TEXT_OCTETS_MAX} octets")
         if any(ord(c) < 32 or c == "\x7f" for c in self.subject) or len(self.subject) > 200:
             raise VacationUnusable("expected a subject of one line, of at most 200 characters")

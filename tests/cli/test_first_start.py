@@ -5,10 +5,12 @@ import stat
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from pymta.app import first_start
 from pymta.app.first_start import ACCOUNT, prepare
 from pymta.auth.schemes import verify
+from pymta.cli import command_line
 from pymta.cli.serve import banner
 from pymta.config.default import load_default
 from pymta.directory.sqlite import SqliteLookup
@@ -57,6 +59,21 @@ def test_the_password_is_told_at_the_start_that_made_it(tmp_path: Path) -> None:
 
     assert f"account {ACCOUNT}, password {made.password}" in banner(loaded, [], made)
     assert ", password " not in banner(loaded, [], prepare(loaded.settings))
+
+
+def test_a_start_that_fails_leaves_no_account_whose_password_nobody_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a port is taken: the account would be there, so that no later start could tell its password."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(98, "Address already in use", "127.0.0.1:2525")
+
+    monkeypatch.setattr("pymta.app.run", refused)
+    result = CliRunner().invoke(command_line, ["serve", "--no-config", "--data", str(tmp_path)])
+
+    assert "Error: 127.0.0.1:2525: Address already in use\n" == result.output
+    assert prepare(load_default(tmp_path).settings) is not None
 
 
 def test_a_folder_may_have_an_awkward_name(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pymta.config.settings import Settings
 from pymta.directory.editor import DirectoryEditor
 from pymta.tls.self_made import write_self_made
 
-__all__ = ["ACCOUNT", "FirstAccount", "prepare"]
+__all__ = ["ACCOUNT", "FirstAccount", "prepare", "take_back"]
 
 DOMAIN: Final = "example.test"
 ACCOUNT: Final = f"user@{DOMAIN}"
@@ -55,6 +55,20 @@ def prepare(settings: Settings) -> FirstAccount | None:
             ACCOUNT, stored_forms(password, hash_cost(settings.auth), scram=settings.auth.scram)
         )
         return FirstAccount(ACCOUNT, password)
+    finally:
+        editor.close()
+
+
+def take_back(settings: Settings) -> None:
+    """
+    Remove the account and its domain again, where the start failed before anybody was told the password.
+
+    The next start makes them anew, with a password that somebody knows.
+    """
+    editor = DirectoryEditor(settings.directory_file)
+    try:
+        editor.remove_account(ACCOUNT)
+        editor.remove_domain(DOMAIN)
     finally:
         editor.close()
 

@@ -47,18 +47,25 @@ def command(config: Path | None, no_config: bool, data: Path | None) -> None:
         return place_again(loaded.files[0], data) if loaded.files else loaded
 
     first: FirstAccount | None = None
+    told = False
 
     def announce(listeners: Sequence[tuple[str, str]]) -> None:
+        nonlocal told
+        told = True
         # A newcomer is told wherever the output goes; who has a configuration and no terminal is a supervisor.
         if sys.stdout.isatty() or not loaded.files:
             click.echo(banner(loaded, listeners, first))
 
     try:
         if not loaded.files:
-            from pymta.app.first_start import prepare
+            from pymta.app.first_start import prepare, take_back
 
             first = prepare(loaded.settings)
-        app.run(loaded, version=version(), load_again=load_again, announce=announce)
+        try:
+            app.run(loaded, version=version(), load_again=load_again, announce=announce)
+        finally:
+            if first is not None and not told:
+                take_back(loaded.settings)
     except (PymtaError, SpoolError, OSError) as error:
         raise click.ClickException(_one_line(error)) from None
 

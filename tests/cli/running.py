@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from pymta.admin.control import (
     Action,
     ActionResult,
@@ -64,6 +66,8 @@ class Asked:
     def __init__(self) -> None:
         self.asked: list[Any] = []
         self.reload_problem = ""
+        self.suspended_domains: dict[str, int] = {}
+        self.header_section = DETAIL.header_section
 
     async def status(self) -> Status:
         listeners = (ListenerStatus("relay", "relay", "127.0.0.1:2525"),)
@@ -76,6 +80,7 @@ class Asked:
             connections_open=7,
             spool={"deferred": 5, "disk_octets": 1 << 20, "segments": 1},
             suspended={"mx.example.org": 60},
+            suspended_domains=self.suspended_domains,
         )
 
     async def list_messages(self, query: QueueQuery) -> list[QueueRow]:
@@ -83,7 +88,8 @@ class Asked:
         return [ROW] if query.domain in (None, "example.org") else []
 
     async def show(self, spool_id: str) -> MessageDetail | None:
-        return DETAIL if spool_id == ID else None
+        shown = msgspec.structs.replace(DETAIL, header_section=self.header_section)
+        return shown if spool_id == ID else None
 
     async def act(self, action: Action, selection: Selection) -> ActionResult:
         self.asked.append((action, selection))

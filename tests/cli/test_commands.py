@@ -450,6 +450,7 @@ def test_an_action_that_missed_a_message_is_exit_code_1(running: RunningControl)
 def test_suspend_and_resume(running: RunningControl) -> None:
     data = ("--data", str(running.folder))
     run("queue", "suspend", *data, "example.org", "--for", "60")
+    running.control.suspended_domains = {"example.org": 60}
     run("queue", "resume", *data, "example.org")
 
     assert [

@@ -99,6 +99,8 @@ def set_alias(
     members_may_send: bool | None,
 ) -> None:
     """Change an alias."""
+    if not targets and members_may_send is None:
+        raise click.UsageError("nothing to change: see --help")
     with editing(settings_of(config, no_config, data)) as editor:
         changed = editor.set_alias(address, targets=targets or None, members_may_send=members_may_send)
     click.echo(f"{changed.address} → {', '.join(changed.targets)}")

@@ -41,8 +41,11 @@ def command(config: Path | None, no_config: bool, data: Path | None, as_json: bo
     option with its value and the line that it comes from. Exit code 1 where something is wrong.
     """
     loaded = place.find(config, no_config, data)
-    for problem in _outside(loaded):
-        raise click.ClickException(problem)
+    problems = list(_outside(loaded))
+    for problem in problems:
+        click.echo(f"Error: {problem}", err=True)
+    if problems:
+        raise SystemExit(1)
     if quiet:
         return
     rows = list(_effective(loaded))
@@ -122,10 +125,10 @@ def _about_certificates(loaded: Loaded) -> Iterator[str]:
         certificate_file = listener.certificate_file
         if certificate_file is None:
             continue
-        if not loaded.files and not certificate_file.exists():
-            continue  # of the embedded default, whose first start makes it
         files = CertificateFiles(certificate_file, listener.key_file or certificate_file)
         try:
+            if not loaded.files and not certificate_file.exists():
+                continue  # of the embedded default, whose first start makes it
             ServerTls((files,), client_ca_file=listener.client_ca_file)
         except (ConfigError, OSError, ValueError) as error:
             yield f"{_place(loaded, ('listeners', index, 'certificate_file'))}: {error}"

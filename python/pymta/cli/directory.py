@@ -27,9 +27,13 @@ def settings_of(config: Path | None, no_config: bool, data: Path | None) -> Sett
 
 
 @contextmanager
-def editing(settings: Settings) -> Iterator[DirectoryEditor]:
+def editing(settings: Settings, *, makes: bool = False) -> Iterator[DirectoryEditor]:
     """
     The directory, open for changes; a running server sees them at once, none need be running.
+
+    Args:
+        settings: Where it is.
+        makes: Make it where there is none. Else that is said: mostly this is not the folder that is meant.
 
     Raises:
         click.ClickException: In one line, whatever went wrong.
@@ -44,7 +48,12 @@ def editing(settings: Settings) -> Iterator[DirectoryEditor]:
     file = settings.directory_file
     try:
         become_owner(file.parent)
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if makes:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        elif not file.exists():
+            raise click.ClickException(
+                f"there is no {file}: the first `pymta domain add` or `pymta serve` with this data folder makes it"
+            )
         editor = DirectoryEditor(file)
         try:
             yield editor
@@ -55,8 +64,11 @@ def editing(settings: Settings) -> Iterator[DirectoryEditor]:
         raise click.ClickException(
             "expected UTF-8, got other octets in an option or in what was read"
         ) from None
-    except (PymtaError, OSError) as error:
+    except PymtaError as error:
         raise click.ClickException(str(error)) from None
+    except OSError as error:
+        named = error.filename and error.strerror
+        raise click.ClickException(f"{error.filename}: {error.strerror}" if named else str(error)) from None
 
 
 def become_owner(folder: Path) -> None:

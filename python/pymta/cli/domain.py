@@ -27,7 +27,7 @@ def command() -> None:
 @click.argument("domain")
 def add(config: Path | None, no_config: bool, data: Path | None, domain: str) -> None:
     """Add a domain, without addresses."""
-    with editing(settings_of(config, no_config, data)) as editor:
+    with editing(settings_of(config, no_config, data), makes=True) as editor:
         added = editor.add_domain(domain)
     click.echo(f"{added.name} added; next: pymta account add NAME@{added.name}")
 
@@ -98,6 +98,8 @@ def set_domain(
     """Change a domain."""
     if catch_all and no_catch_all:
         raise click.UsageError("--catch-all and --no-catch-all exclude each other")
+    if not catch_all and not no_catch_all and suspended is None:
+        raise click.UsageError("nothing to change: see --help")
     with editing(settings_of(config, no_config, data)) as editor:
         targets = catch_all if catch_all or no_catch_all else None
         changed = editor.set_domain(domain, catch_all=targets, suspended=suspended)

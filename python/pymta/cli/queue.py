@@ -97,7 +97,7 @@ def show(config: Path | None, no_config: bool, data: Path | None, spool_id: str,
     else:
         print_detail(detail)
         for line in detail.header_section.splitlines():
-            click.echo(f"    {plain(line)}")
+            click.echo(f"    {plain(line.expandtabs())}")
 
 
 def print_detail(detail: MessageDetail) -> None:
@@ -246,6 +246,11 @@ def resume(config: Path | None, no_config: bool, data: Path | None, domain: str)
     """End the suspension of a domain."""
     from pymta.admin.control import SuspendRequest
 
+    # A name that was mistyped would go on, and the domain that was meant wait for the rest of its time.
+    if domain.lower() not in ask(config, no_config, data, lambda server: server.status()).suspended_domains:
+        raise click.ClickException(
+            f"{plain(domain)} is not suspended by an operator; `pymta status` lists those that are"
+        )
     request = SuspendRequest(domain=domain, duration_s=0)
     ask(config, no_config, data, lambda server: server.suspend(request))
     click.echo(f"{domain}: goes on")

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pymta.admin.control import SuspendRequest
-from pymta.cli import command_line
+from pymta.cli import _COMMANDS, command_line
 from tests.cli.running import RunningControl
 
 LISTENER = (
@@ -86,6 +86,14 @@ def test_only_a_domain_that_is_suspended_is_resumed(tmp_path: Path) -> None:
             "Example.org: goes on\n" == run("queue", "resume", "Example.org", "--data", str(tmp_path)).output
         )
         assert [SuspendRequest(domain="Example.org", duration_s=0)] == running.control.asked
+
+
+@pytest.mark.parametrize("group", sorted(_COMMANDS))
+def test_help_cuts_no_sentence_short(group: str) -> None:
+    """On a terminal of 80 columns; click would end it with dots."""
+    shown = CliRunner(env={"COLUMNS": "80"}).invoke(command_line, [group, "--help"]).output
+
+    assert [] == [line for line in shown.splitlines()[1:] if line.endswith("...")]
 
 
 def test_a_folded_field_is_shown_with_spaces(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def command() -> None:
     """Certificates by ACME. What there is, and when it is renewed, is shown by `pymta tls`."""
 
 
-@command.command(name="renew")
+@command.command(name="renew", short_help="Ask for certificates now, and wait.")
 @place.options
 @click.argument("names", nargs=-1)
 @click.option("--json", "as_json", is_flag=True, help="For programs.")

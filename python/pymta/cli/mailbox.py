@@ -88,7 +88,7 @@ def import_mailbox(
     click.echo(f"{counted(done.messages, 'message')} in {_mailboxes(done.mailboxes)}, {there}")
 
 
-@command.command(name="export")
+@command.command(name="export", short_help="Write UIDs for Dovecot, or mbox files.")
 @place.options
 @click.option(
     "--mbox", type=click.Path(path_type=Path), help="Write mbox files below this folder, or this one file."
@@ -146,7 +146,9 @@ def check(config: Path | None, no_config: bool, data: Path | None, account: str,
     """
     Compare the index with the Maildir; change nothing.
 
-    Differences are what the next look at a mailbox takes in. Exit code 1 where the index is damaged.
+    Differences are what the next look at a mailbox takes in: messages whose file is gone, files that are new, and flags that
+    another program has changed. The last column are messages that the first client to ask for them waits a moment for; no
+    fault. Exit code 1 where the index is damaged.
     """
     with _opened(config, no_config, data, account, to_check=True) as upkeep:
         damage, foreign, mailboxes = upkeep.check(_now_ms())

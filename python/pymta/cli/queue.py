@@ -85,7 +85,7 @@ def list_messages(
         click.echo(f"perhaps more: pymta queue list --after {rows[-1].spool_id}", err=True)
 
 
-@command.command(name="show")
+@command.command(name="show", short_help="Show one message, and what was decided and why.")
 @place.options
 @click.argument("spool_id")
 @click.option("--json", "as_json", is_flag=True, help="For programs.")

@@ -26,7 +26,11 @@ def command() -> None:
     """Prove on this machine what is promised, with a server of the check's own."""
 
 
-@command.command(name="crash", context_settings={"show_default": True})
+@command.command(
+    name="crash",
+    short_help="Kill a server again and again; nothing may be lost.",
+    context_settings={"show_default": True},
+)
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, exists=True, file_okay=False, writable=True),

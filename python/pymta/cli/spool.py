@@ -22,7 +22,7 @@ def command() -> None:
     """
 
 
-@command.command(name="dump")
+@command.command(name="dump", short_help="Print every segment and record.")
 @place.options
 @click.option("--id", "spool_id", help="Only records about this message.")
 @click.option("--segments", "only_heads", is_flag=True, help="Only the segments, not their records.")

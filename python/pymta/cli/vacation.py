@@ -45,7 +45,7 @@ def command() -> None:
     """
 
 
-@command.command(name="set")
+@command.command(name="set", short_help="Say that an account is away, and until when.")
 @place.options
 @click.argument("account")
 @click.option("--subject", default="", help='Of the answer; else "Auto: " and the subject that is answered.')

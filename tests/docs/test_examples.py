@@ -101,6 +101,24 @@ async def test_an_mx_takes_its_domains_hands_them_inside_and_sends_by_mx() -> No
     ]
 
 
+async def test_accounts_have_every_door_and_only_the_readers_and_senders_ones_want_a_login() -> None:
+    settings = loaded("accounts.toml").settings
+    doors = {listener.address.port: (listener.role, listener.tls) for listener in settings.listeners}
+
+    assert {
+        25: ("relay", "starttls"),
+        465: ("submission", "implicit"),
+        587: ("submission", "starttls"),
+        993: ("imap", "implicit"),
+        995: ("pop3", "implicit"),
+    } == doors
+    assert "sqlite" == settings.directory.source
+    assert not any(listener.trusted_networks for listener in settings.listeners)
+    assert ["203.0.113.1", "203.0.113.2"] == [
+        hop.address for hop in (await route_of("accounts.toml", "example.net")).hops
+    ]
+
+
 async def test_an_lmtp_gateway_speaks_lmtp_and_gives_up_one_domain() -> None:
     kept = await route_of("lmtp_gateway.toml", "example.org")
     given_up = await route_of("lmtp_gateway.toml", "old.example.org")

@@ -277,10 +277,13 @@ impl View {
 impl View {
     /// That a name is taken is said only to who may look it up (RFC 4314 §6). But a name cannot be given twice, so who has k
     /// above it is refused there in any case: he is told what he is told wherever he may not make something. It may be this
-    /// name, or one above it that is hidden from him.
+    /// name, or one above it that is hidden from him. From its owner nothing is.
     fn not_telling(&self, error: IndexError, name: &str, now: UnixMs) -> IndexError {
+        let is_anothers = self.reader.shares && is_anothers(name);
         match error {
-            IndexError::Exists if self.place(name, Rights::LOOKUP, now).is_err() => IndexError::NoRight,
+            IndexError::Exists if is_anothers && self.place(name, Rights::LOOKUP, now).is_err() => {
+                IndexError::NoRight
+            }
             error => error,
         }
     }

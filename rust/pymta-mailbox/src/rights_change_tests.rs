@@ -114,6 +114,18 @@ fn a_name_that_is_taken_is_so_only_to_who_may_look_it_up() {
 }
 
 #[test]
+fn a_name_that_is_taken_is_always_so_to_its_owner() {
+    let (_sandbox, mut owner, _bob) = with("");
+    // Nothing is called `New`, but a mailbox below `Team` could not go along.
+    owner.say(create("Team/Below"));
+    owner.say(create("New/Below"));
+    for name in ["New", "New/Below", "INBOX"] {
+        let said = owner.say(rename("Team", name));
+        assert!(said.starts_with("a NO [ALREADYEXISTS]"), "{name}: {said}");
+    }
+}
+
+#[test]
 fn below_a_mailbox_that_is_hidden_create_says_what_it_says_below_none() {
     let (_sandbox, mut owner, mut bob) = with("");
     let above = "Other Users/user@example.test";

@@ -29,7 +29,7 @@ const DAMAGED_NAME: &str = "pymta.index.damaged";
 /// What SQLite has beside it. They go first: a log beside another database than its own would be replayed into it.
 pub(crate) const BESIDE: [&str; 2] = ["-wal", "-shm"];
 /// For so long we wait for other processes. A first look at a large mailbox gives way between its batches.
-const BUSY_MS: u64 = 20_000;
+pub(crate) const BUSY_MS: u64 = 20_000;
 /// Of the index in memory, for each account that is open; the system keeps its own.
 const CACHE_KIB_MAX: i64 = 1024;
 /// Prepared statements that are kept.
@@ -220,10 +220,29 @@ impl Account {
         &self,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, IndexError>,
     ) -> Result<T, IndexError> {
-        let mut index = self.lock()?;
+        self.write_within(BUSY_MS, change)
+    }
+
+    /// Likewise, of what can wait: `Busy` at once where another process changes something, for whom readers here would wait too.
+    pub(crate) fn write_if_free<T>(
+        &self,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        self.write_within(0, change)
+    }
+
+    fn write_within<T>(
+        &self,
+        busy_ms: u64,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, IndexError>,
+    ) -> Result<T, IndexError> {
+        let index = self.lock()?;
         let changed = || -> Result<T, IndexError> {
             index.pragma_update(None, "synchronous", "normal")?;
-            let transaction = index.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            index.busy_timeout(Duration::from_millis(busy_ms))?;
+            let transaction = Transaction::new_unchecked(&index, TransactionBehavior::Immediate);
+            index.busy_timeout(Duration::from_millis(BUSY_MS))?;
+            let transaction = transaction?;
             let changed = change(&transaction)?;
             transaction.commit()?;
             Ok(changed)

@@ -29,13 +29,13 @@ impl Mailbox {
         self.look(|index| Ok(self.known_new(index, NEW_MAX + 1)?.len() > NEW_MAX as usize))
     }
 
-    /// Moves some of what the index knows in `new` to `cur`. False where nothing is left, or other programs are at
-    /// it as well; what they do is taken in by the next look.
+    /// Moves some of what the index knows in `new` to `cur`. False where nothing is left, or others are at it as well: what
+    /// other programs do is taken in by the next look, and while another process changes the account it can wait.
     ///
     /// # Errors
-    /// As of any change.
+    /// As of any change, but never `Busy`.
     pub fn settle(&self, now: UnixMs) -> Result<bool, IndexError> {
-        self.account.write_lightly(|transaction| {
+        let settled = self.account.write_if_free(|transaction| {
             let state = self.state(transaction)?;
             let before = self.touched()?;
             let known = self.known_new(transaction, BATCH)?;
@@ -54,7 +54,11 @@ impl Mailbox {
                 self.saw_ourselves(transaction, &state, before, now)?;
             }
             Ok(moved == BATCH)
-        })
+        });
+        match settled {
+            Err(IndexError::Busy) => Ok(false),
+            settled => settled,
+        }
     }
 
     /// The first of those that the index has in `new`.

@@ -1,6 +1,9 @@
 //! Mail goes from `new` to `cur` without anybody noticing, whatever others do meanwhile.
 
+use std::time::{Duration, Instant};
+
 use super::*;
+use crate::account::BUSY_MS;
 use crate::sandbox::{Sandbox, later, now};
 use crate::{StoreMode, flag};
 
@@ -98,6 +101,26 @@ fn what_others_do_meanwhile_is_not_lost() {
             "{message:?}"
         );
     }
+}
+
+/// Whoever reads here would wait as well.
+#[test]
+fn it_does_not_wait_for_another_process() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver("a\n");
+    let (inbox, other) = (sandbox.inbox(), sandbox.open());
+    let began = Instant::now();
+    let settled = other.write(|_| Ok(inbox.settle(now())));
+    assert!(matches!(settled, Ok(Ok(false))), "{settled:?}");
+    assert!(began.elapsed() < Duration::from_millis(BUSY_MS / 2));
+    assert_eq!(1, sandbox.list("new").len());
+    // What somebody asked for does.
+    let waits_ms = inbox
+        .account()
+        .read(|index| Ok(index.pragma_query_value(None, "busy_timeout", |row| row.get::<_, i64>(0))?));
+    assert_eq!(BUSY_MS.to_string(), waits_ms.unwrap().to_string());
+    inbox.settle(now()).unwrap();
+    assert!(sandbox.list("new").is_empty());
 }
 
 /// The file is where it was, or where it was going; the index knows at the next look.

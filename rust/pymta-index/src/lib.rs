@@ -29,6 +29,7 @@ mod import;
 #[cfg(test)]
 mod import_tests;
 mod keywords;
+mod list_again;
 mod listing;
 mod long_log;
 mod mailbox;

@@ -16,9 +16,9 @@ use rusqlite::{Connection, Transaction};
 use rustix::fs::{AtFlags, FileType, Stat};
 use rustix::io::Errno;
 
+use crate::list_again::is_due;
 use crate::listing::{Found, Listing};
 use crate::mailbox::{Place, State};
-use crate::store::LIST_AGAIN_MS;
 use crate::types::flag;
 use crate::vanish::vanish;
 use crate::{IndexError, Mailbox, email_id};
@@ -58,7 +58,7 @@ impl Mailbox {
     /// As of any change; `Io`.
     pub fn reconcile(&self, now: UnixMs) -> Result<(), IndexError> {
         let state = self.account.read(|index| self.state(index))?;
-        if scope(&state, self.touched()?, now) == Scope::Nothing {
+        if !is_due(&state, now) && scope(&state, self.touched()?) == Scope::Nothing {
             return Ok(());
         }
         self.take_in(None, now)
@@ -69,7 +69,7 @@ impl Mailbox {
         self.take_in(Some(Scope::All), now)
     }
 
-    fn take_in(&self, scope: Option<Scope>, now: UnixMs) -> Result<(), IndexError> {
+    pub(crate) fn take_in(&self, scope: Option<Scope>, now: UnixMs) -> Result<(), IndexError> {
         // Each round takes in one batch; others of us get their turn between them.
         let mut rest = self
             .account
@@ -102,7 +102,11 @@ impl Mailbox {
     ) -> Result<Vec<Place>, IndexError> {
         let state = self.state(transaction)?;
         let touched = self.touched()?;
-        let mut scope = asked.unwrap_or_else(|| scope(&state, touched, now));
+        let mut scope = match asked {
+            Some(asked) => asked,
+            None if is_due(&state, now) => Scope::All,
+            None => scope(&state, touched),
+        };
         if scope == Scope::Nothing {
             return Ok(Vec::new()); // another was quicker
         }
@@ -330,12 +334,9 @@ impl Mailbox {
     }
 }
 
-/// What has to be listed, by when the folders were changed.
-pub(crate) fn scope(state: &State, (new_ns, cur_ns): (i64, i64), now: UnixMs) -> Scope {
-    // A clock that was set back must not put it off.
-    let left_ms = state.list_again_ms - milliseconds(now);
-    let due = state.list_again_ms > 0 && !(1..=LIST_AGAIN_MS).contains(&left_ms);
-    if due || cur_ns != state.cur_seen_ns {
+/// What has to be listed, by when the folders were changed. A second listing may be due beside that.
+pub(crate) fn scope(state: &State, (new_ns, cur_ns): (i64, i64)) -> Scope {
+    if cur_ns != state.cur_seen_ns {
         Scope::All
     } else if new_ns != state.new_seen_ns {
         Scope::New

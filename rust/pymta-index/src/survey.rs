@@ -9,6 +9,7 @@ use pymta_types::UnixMs;
 use rustix::fs::AtFlags;
 
 use crate::folders::on_disk;
+use crate::list_again::is_due;
 use crate::mailbox::{State, unsigned};
 use crate::scan::{Scope, scope};
 use crate::{Account, IndexError};
@@ -40,7 +41,7 @@ impl Account {
         for (name, state) in self.states(names)? {
             // One that is gone is not in the answer.
             let is_new = match self.folders_touched(&name)? {
-                Some(touched) => scope(&state, touched, now) != Scope::Nothing,
+                Some(touched) => is_due(&state, now) || scope(&state, touched) != Scope::Nothing,
                 None => false,
             };
             if is_new && let Some(mailbox) = self.mailbox(&name, now)? {

@@ -1,5 +1,6 @@
 //! What is done for mailboxes when nobody waits for it, a bit at a time: texts are read ahead of searches, mail that was shown
-//! goes from `new` to `cur`, and the logs of indexes into their files. Whatever is left undone costs time later and is never wrong.
+//! goes from `new` to `cur`, mailboxes are listed a second time, and the logs of indexes go into their files. Whatever is left
+//! undone costs time later and is never wrong.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -18,6 +19,7 @@ pub(crate) struct Chores {
     /// None where texts are not kept.
     texts: Option<Waiting>,
     settling: Waiting,
+    listings: Waiting,
     long_logs: LongLogs,
 }
 
@@ -45,26 +47,30 @@ impl Chores {
         self.settling.add(mailbox);
     }
 
+    /// It is to be listed once more.
+    pub(crate) fn add_listing(&self, mailbox: &Mailbox) {
+        self.listings.add(mailbox);
+    }
+
     /// Indexes put themselves there.
     pub(crate) fn long_logs(&self) -> &LongLogs {
         &self.long_logs
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.long_logs.is_empty()
-            && self.settling.is_empty()
-            && self.texts.as_ref().is_none_or(Waiting::is_empty)
+        let texts_are_known = self.texts.as_ref().is_none_or(Waiting::is_empty);
+        self.long_logs.is_empty() && self.listings.is_empty() && self.settling.is_empty() && texts_are_known
     }
 
     /// A bit for the next mailbox. What fails waits until somebody looks at that mailbox again.
     pub(crate) fn do_bit(&self, now: UnixMs) -> Result<(), IndexError> {
         if !self.long_logs.is_empty() {
             self.long_logs.shorten_next()?;
+        } else if let Some(mailbox) = self.listings.next(now)? {
+            unless_deleted(mailbox.list_again(now))?;
         } else if let Some(mailbox) = self.settling.next(now)? {
-            match mailbox.settle(now) {
-                Ok(true) => self.settling.add(&mailbox),
-                Ok(false) | Err(IndexError::NoMailbox) => {}
-                Err(error) => return Err(error),
+            if unless_deleted(mailbox.settle(now))?.unwrap_or(false) {
+                self.settling.add(&mailbox);
             }
         } else if let Some(texts) = &self.texts
             && let Some(mailbox) = texts.next(now)?
@@ -73,6 +79,14 @@ impl Chores {
             texts.add(&mailbox);
         }
         Ok(())
+    }
+}
+
+/// None where the mailbox was deleted meanwhile.
+fn unless_deleted<T>(done: Result<T, IndexError>) -> Result<Option<T>, IndexError> {
+    match done {
+        Err(IndexError::NoMailbox) => Ok(None),
+        done => done.map(Some),
     }
 }
 

@@ -1,8 +1,9 @@
 //! What is done when nobody waits for it.
 
-use pymta_imap::command::Command;
+use pymta_imap::command::{Command, Flags};
+use pymta_types::UnixMs;
 
-use crate::sandbox::{Sandbox, Session, select};
+use crate::sandbox::{Sandbox, Session, add_flags, all, seen, select};
 
 const MANY: usize = 300;
 
@@ -93,4 +94,32 @@ fn a_mailbox_that_was_deleted_meanwhile_is_passed_by() {
     assert!(sandbox.accounts.has_chores());
     session.say(Command::Delete("Other".to_owned()));
     do_all(&sandbox, &session);
+}
+
+#[test]
+fn a_second_listing_after_a_change_of_ours_is_done_once_and_makes_no_look_wait() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver_many(2);
+    let mut session = sandbox.in_inbox();
+    let flagged = Flags {
+        flagged: true,
+        ..Flags::default()
+    };
+    // The clock that folders have their times from.
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    session.now = UnixMs(u64::try_from(since.unwrap().as_millis()).unwrap());
+    for flags in [seen(), flagged] {
+        session.now.0 += 10_000;
+        session.poll(); // the folder's time is believed by now
+        do_all(&sandbox, &session);
+        session.say(add_flags(all(), flags));
+    }
+    session.poll();
+    assert!(!sandbox.accounts.has_chores());
+    session.now.0 += 60_000;
+    for is_due in [true, false] {
+        session.poll();
+        assert_eq!(is_due, sandbox.accounts.has_chores());
+        do_all(&sandbox, &session);
+    }
 }

@@ -69,6 +69,8 @@ pub(crate) struct Picture {
     own: Vec<u32>,
     /// Results of searches that are kept up to date.
     pub(crate) updates: Updates,
+    /// The mailbox is to be listed once more, when nobody waits for it.
+    pub(crate) listing_is_due: bool,
 }
 
 /// What a client wants to be told of the selected mailbox. Without NOTIFY (RFC 5465): as IMAP has it.
@@ -117,7 +119,7 @@ impl Picture {
         is_read_only: bool,
         now: UnixMs,
     ) -> Result<Self, IndexError> {
-        mailbox.reconcile(now)?;
+        let listing_is_due = mailbox.reconcile_but_list_again(now)?;
         let status = mailbox.status()?;
         let mut picture = Self {
             name: name.to_owned(),
@@ -140,6 +142,7 @@ impl Picture {
             arrived: Vec::new(),
             own: Vec::new(),
             updates: Updates::default(),
+            listing_is_due,
             mailbox,
         };
         // What another session did between these looks comes once more as a change, which does no harm.
@@ -204,7 +207,7 @@ impl Picture {
 
     /// Takes in what changed.
     pub(crate) fn refresh(&mut self, now: UnixMs) -> Result<(), IndexError> {
-        self.mailbox.reconcile(now)?;
+        self.listing_is_due = self.mailbox.reconcile_but_list_again(now)?;
         let changes = self.mailbox.changes(self.modseq)?;
         if !changes.changed.is_empty() {
             self.take_keywords()?;

@@ -260,6 +260,9 @@ impl View {
         if before != self.selected.as_ref().map(|picture| picture.modseq) {
             self.add_chores();
         }
+        if let Some(picture) = self.selected.as_ref().filter(|picture| picture.listing_is_due) {
+            self.others.accounts.chores().add_listing(&picture.mailbox);
+        }
         let Some(Err(error)) = refreshed else { return };
         let has_no_right = |picture: &Picture| !picture.place.rights.has(Rights::READ);
         if matches!(error, IndexError::NoMailbox) || self.selected.as_ref().is_some_and(has_no_right) {

@@ -98,3 +98,34 @@ fn what_is_too_deep_is_told_to_be_passed_over() {
     assert!(found.is_empty());
     assert_eq!(1, others.len());
 }
+
+#[test]
+fn mailboxes_whose_names_look_like_files_come_back_with_them() {
+    let (sandbox, back) = (Sandbox::new(), Sandbox::new());
+    sandbox.put("one", &format!("{FIRST}A: 1\n\nx\n"));
+    let (one, there) = (sandbox.0.join("one"), sandbox.0.join("all"));
+    let mut names = [
+        "..b",
+        ".b",
+        ".sbd/b",
+        "A",
+        "A.mbox",
+        "A.mbox.sbd/b",
+        "A.mbox/b",
+        "A.sbd/b",
+        "A/b",
+        "B.mbox/mbox",
+    ];
+    let upkeep = sandbox.upkeep();
+    for name in names {
+        let escaping = Escaping::default();
+        upkeep.import_mbox(&one, Some(name), escaping, NOW).unwrap();
+    }
+    upkeep.export_mbox(&there, None, NOW).unwrap();
+    assert_eq!((names.len() as u64, 0), import(&back.upkeep(), &there));
+    let found = back.upkeep().check(NOW).unwrap().mailboxes.into_iter();
+    let mut found: Vec<String> = found.filter(|one| one.messages > 0).map(|one| one.name).collect();
+    found.sort();
+    names.sort_unstable();
+    assert_eq!(names.to_vec(), found);
+}

@@ -22,6 +22,9 @@ const DEPTH_MAX: usize = 32;
 /// Files below one folder; with more of them nothing is taken in.
 pub(super) const FILES_MAX: usize = 100_000;
 
+/// Instead of a dot in front of a name.
+const DOT: &str = "%2E";
+
 /// A file, and the mailbox that it is.
 pub(super) type Found = (PathBuf, String);
 
@@ -84,28 +87,36 @@ fn mailbox_name(levels: &[String]) -> String {
 
 /// A file's or folder's name as a mailbox's.
 fn level(name: &str) -> String {
+    let bare = bare(name);
+    bare.strip_prefix(DOT)
+        .map_or_else(|| bare.to_owned(), |rest| format!(".{rest}"))
+}
+
+fn bare(name: &str) -> &str {
     let bare = [".mbox", ".sbd"].iter().find_map(|end| name.strip_suffix(end));
     bare.unwrap_or(name)
-        .replacen("%2E", ".", usize::from(name.starts_with("%2E")))
 }
 
 /// Where a mailbox is written, below a folder.
 pub(super) fn path_of(mailbox: &str) -> PathBuf {
-    let mut path: PathBuf = mailbox
-        .split('/')
-        .map(|level| hidden(level) + level.trim_start_matches('.'))
+    let (above, last) = mailbox.rsplit_once('/').unwrap_or(("", mailbox));
+    let above = above.split('/').filter(|level| !level.is_empty());
+    let mut path: PathBuf = above
+        .map(|level| {
+            // Who reads it takes one such ending away; and the folder `A.mbox` would be the file of the mailbox `A`.
+            let ending = if bare(level) == level { "" } else { ".sbd" };
+            visible(level) + ending
+        })
         .collect();
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    path.set_file_name(format!("{name}.mbox"));
+    path.push(visible(last) + ".mbox");
     path
 }
 
-/// Dots in front make a file hidden, or another folder.
-fn hidden(level: &str) -> String {
-    "%2E".repeat(level.len() - level.trim_start_matches('.').len())
+/// A dot in front makes a file hidden, or another folder.
+fn visible(level: &str) -> String {
+    level
+        .strip_prefix('.')
+        .map_or_else(|| level.to_owned(), |rest| format!("{DOT}{rest}"))
 }
 
 /// Whether a file begins as one does, or is empty.

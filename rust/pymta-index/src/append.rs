@@ -10,7 +10,7 @@ use rusqlite::Transaction;
 use crate::mailbox::{Place, number_of};
 use crate::scan::{Arrival, milliseconds};
 use crate::types::flag;
-use crate::{Added, Appended, IndexError, Mailbox, email_id};
+use crate::{Added, Appended, IndexError, Mailbox, Within, email_id};
 
 /// From so many files on, one sync of the file system is quicker than one for each (measured for deliveries).
 const SHARED_SYNC_FROM: usize = 3;
@@ -137,6 +137,14 @@ impl Upload {
             })?;
         }
         Ok(!is_known)
+    }
+
+    /// Leaves the messages so far no other flags than those.
+    pub fn keep_flags(&mut self, within: Within) {
+        for added in self.messages.iter_mut().map(|message| &mut message.added) {
+            added.flags &= within.flags;
+            added.keywords.retain(|_| within.keywords);
+        }
     }
 
     /// How many messages there are so far.

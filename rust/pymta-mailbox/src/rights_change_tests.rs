@@ -54,6 +54,48 @@ fn a_file_of_rights_that_breaks_closes_the_mailbox_to_all_but_its_owner() {
     }
 }
 
+fn append_to_team(replaces: Option<Replaces>) -> AskedAppend {
+    AskedAppend {
+        tag: "a".to_owned(),
+        mailbox: TEAM.to_owned(),
+        replaces,
+        enabled: Enabled::default(),
+    }
+}
+
+#[test]
+fn flags_that_he_may_not_set_any_more_when_his_upload_ends_are_left_out() {
+    for (left, flags) in [
+        ("lriswt", "\\Flagged \\Deleted \\Seen work"),
+        ("lris", "\\Seen"),
+        ("lri", ""),
+    ] {
+        let (_sandbox, mut owner, mut bob) = inside("lriswt");
+        let mut upload = bob.view.begin_append(append_to_team(None), Some(5), now());
+        upload.message(AskedMessage {
+            flags: Flags {
+                seen: true,
+                flagged: true,
+                deleted: true,
+                keywords: vec!["work".to_owned()],
+                ..Flags::default()
+            },
+            internal_date_s: None,
+            octets: Some(5),
+        });
+        upload.write(b"x\r\n\r\n");
+        owner.say(set_acl("Team", BOB, left));
+        let ended = String::from_utf8(bob.view.end_append(upload, now())).unwrap();
+        assert!(ended.contains("a OK"), "{ended}");
+        owner.say(select("Team"));
+        let said = owner.say(fetch(numbers(&[(2, 2)]), vec![FetchItem::Flags]));
+        assert!(
+            said.starts_with(&format!("* 2 FETCH (FLAGS ({flags}))")),
+            "{left}: {said}"
+        );
+    }
+}
+
 #[test]
 fn who_may_not_insert_any_more_when_his_upload_ends_has_inserted_nothing() {
     let first = Some(Replaces {
@@ -71,13 +113,7 @@ fn who_may_not_insert_any_more_when_his_upload_ends_has_inserted_nothing() {
         (first, "lrite", "lrite", "* OK [APPENDUID", "2"),
     ] {
         let (_sandbox, mut owner, mut bob) = inside(given);
-        let asked = AskedAppend {
-            tag: "a".to_owned(),
-            mailbox: TEAM.to_owned(),
-            replaces,
-            enabled: Enabled::default(),
-        };
-        let mut upload = bob.view.begin_append(asked, Some(5), now());
+        let mut upload = bob.view.begin_append(append_to_team(replaces), Some(5), now());
         assert_eq!(None, upload.refusal());
         upload.message(AskedMessage {
             flags: Flags::default(),

@@ -242,7 +242,7 @@ impl Upload {
 
     /// Rights may have been taken away while the client sent: what counts is what he has when the messages become some.
     /// `mailbox` is asked rather than its name, which may be another's by now.
-    fn look_at_rights(&self, view: &mut View) -> Outcome<()> {
+    fn look_at_rights(&mut self, view: &mut View) -> Outcome<()> {
         let Some(mailbox) = &self.mailbox else {
             return Ok(());
         };
@@ -255,6 +255,9 @@ impl Upload {
                 IndexError::NoMailbox
             });
         }
+        if let Some(messages) = &mut self.messages {
+            messages.keep_flags(within(rights));
+        }
         let unread = view.others.accounts.unread_rights();
         if let (Some(_), Some(picture)) = (self.replaced_uid, view.selected.as_mut()) {
             picture.look_at_rights(&view.reader, unread)?;
@@ -266,7 +269,12 @@ impl Upload {
     }
 
     /// Its tag, and how it ends.
-    pub(crate) fn end(self, view: &mut View, out: &mut Vec<u8>, now: UnixMs) -> (String, Outcome<Ending>) {
+    pub(crate) fn end(
+        mut self,
+        view: &mut View,
+        out: &mut Vec<u8>,
+        now: UnixMs,
+    ) -> (String, Outcome<Ending>) {
         let replaced = self.replaced_uid;
         let may_end = self.look_at_rights(view);
         let outcome = match self.messages {

@@ -403,7 +403,10 @@ def test_show_tells_recipients_decisions_and_the_header_section(running: Running
 def test_an_unknown_message_is_exit_code_1(running: RunningControl) -> None:
     result = run("queue", "show", "nothing", "--data", str(running.folder))
 
-    assert (1, "Error: no such message\n") == (result.exit_code, result.output)
+    assert (1, "Error: no such message in the queue; what became of one that left is in the log\n") == (
+        result.exit_code,
+        result.output,
+    )
 
 
 @pytest.mark.parametrize("action", ["retry", "hold", "release", "drop"])
@@ -490,7 +493,10 @@ def test_explain_of_a_message_tells_what_was_decided_about_it(running: RunningCo
     assert DETAIL.decisions[0].why in explained
     assert run("queue", "show", "--json", *place, ID).output == run("explain", "--json", *place, ID).output
     unknown = run("explain", *place, "0" * 13)
-    assert (1, "Error: no such message\n") == (unknown.exit_code, unknown.output)
+    assert (1, "Error: no such message in the queue; what became of one that left is in the log\n") == (
+        unknown.exit_code,
+        unknown.output,
+    )
 
 
 def test_explain_works_without_a_server(tmp_path: Path) -> None:

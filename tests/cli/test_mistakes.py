@@ -1,10 +1,15 @@
 """What people get wrong: each mistake is told at once, in a line that names what to look at, and makes nothing."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 from click.testing import CliRunner, Result
 
+import pymta
 from pymta.admin.control import SuspendRequest
 from pymta.cli import _COMMANDS, command_line
 from tests.cli.running import RunningControl
@@ -94,6 +99,41 @@ def test_help_cuts_no_sentence_short(group: str) -> None:
     shown = CliRunner(env={"COLUMNS": "80"}).invoke(command_line, [group, "--help"]).output
 
     assert [] == [line for line in shown.splitlines()[1:] if line.endswith("...")]
+
+
+@pytest.mark.parametrize("words", [("check",), ("load", "--help"), ("serve", "--help")])
+def test_a_full_disk_behind_the_output_is_one_line(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = called(*words, stdout=full)
+
+    assert (1, "Error: No space left on device\n") == (done.returncode, done.stderr)
+
+
+def test_an_output_that_is_closed_is_no_fault(tmp_path: Path) -> None:
+    done = called("check", "--no-config", "--data", str(tmp_path), shell='exec "$@" >&-')
+
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_a_current_folder_that_is_gone_is_one_line(tmp_path: Path) -> None:
+    done = called("status", "--no-config", shell=f'cd "{tmp_path}" && rmdir "{tmp_path}" && exec "$@"')
+
+    assert (1, "Error: the current folder does not exist any more\n") == (done.returncode, done.stderr)
+
+
+def called(
+    *words: str, shell: str = 'exec "$@"', stdout: IO[bytes] | int = subprocess.DEVNULL
+) -> subprocess.CompletedProcess[str]:
+    """The program in a process of its own, started by a line of shell."""
+    folder = str(Path(pymta.__file__).parents[1])
+    return subprocess.run(
+        ["/bin/sh", "-c", shell, "sh", sys.executable, "-m", "pymta", *words],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": folder},
+        timeout=60,
+    )
 
 
 def test_a_folded_field_is_shown_with_spaces(tmp_path: Path) -> None:

@@ -94,7 +94,9 @@ class ControlServer:
     async def _show(self, request: Request) -> Response:
         detail = await self._control.show(request.path_params["spool_id"])
         if detail is None:
-            raise _RequestError(404, "no such message")
+            raise _RequestError(
+                404, "no such message in the queue; what became of one that left is in the log"
+            )
         return _json(detail)
 
     async def _act(self, request: Request) -> Response:

@@ -112,4 +112,10 @@ def main() -> None:
         from pymta.cli import send
 
         send.main()
-    command_line.main(prog_name="pymta")
+    try:
+        command_line.main(prog_name="pymta")
+    except OSError as error:
+        # Of the machine, and expected by no command: most often a standard output on a disk that is full.
+        from pymta.cli.output import one_line
+
+        sys.exit(f"Error: {one_line(error)}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pymta.cli import place
+from pymta.cli.output import one_line
 
 if TYPE_CHECKING:
     from pymta.config.settings import Settings
@@ -64,11 +65,8 @@ def editing(settings: Settings, *, makes: bool = False) -> Iterator[DirectoryEdi
         raise click.ClickException(
             "expected UTF-8, got other octets in an option or in what was read"
         ) from None
-    except PymtaError as error:
-        raise click.ClickException(str(error)) from None
-    except OSError as error:
-        named = error.filename and error.strerror
-        raise click.ClickException(f"{error.filename}: {error.strerror}" if named else str(error)) from None
+    except (PymtaError, OSError) as error:
+        raise click.ClickException(one_line(error)) from None
 
 
 def become_owner(folder: Path) -> None:

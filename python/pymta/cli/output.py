@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-__all__ = ["age", "counted", "octets", "plain", "print_json", "print_table"]
+__all__ = ["age", "counted", "octets", "one_line", "plain", "print_json", "print_table"]
 
 
 def print_json(value: Any, *, indent: int = 2) -> None:
@@ -26,6 +26,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
     """
     A table with a heading. On a terminal it fits the width; in a pipe nothing is cut, so that grep and awk see all.
     """
+    if sys.stdout is None:  # closed by whoever called
+        return
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -44,6 +46,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], *, right:
 def plain(text: str) -> str:
     """What a peer may have chosen, made harmless for a terminal."""
     return text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def one_line(error: BaseException) -> str:
+    """What went wrong, with the file where it was one, and without the number of the system's error."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
 
 
 def counted(count: int, noun: str) -> str:

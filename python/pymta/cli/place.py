@@ -63,6 +63,8 @@ def find(config: Path | None, no_config: bool, data: Path | None) -> Loaded:
         loaded = load(file)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
+    except FileNotFoundError:  # of Path.cwd; that of a file is a ConfigError
+        raise click.ClickException("the current folder does not exist any more") from None
     return loaded if data is None else loaded.with_data_folder(data)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pymta.cli import place
+from pymta.cli.output import one_line
 from pymta.cli.version import other_distribution, version
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def command(config: Path | None, no_config: bool, data: Path | None) -> None:
             if first is not None and not told:
                 take_back(loaded.settings)
     except (PymtaError, SpoolError, OSError) as error:
-        raise click.ClickException(_one_line(error)) from None
+        raise click.ClickException(one_line(error)) from None
 
 
 def place_again(file: Path, data: Path | None) -> Loaded:
@@ -143,9 +144,3 @@ def _has_other_file() -> bool:
         return place.has_system_file()
     except click.ClickException:
         return True
-
-
-def _one_line(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error) or type(error).__name__

@@ -79,6 +79,8 @@ def set_vacation(
             known_by = tuple(canonical_address(address) for address in addresses)
         except InvalidAddress as error:
             raise click.UsageError(f"--address: {error}") from None
+        if sys.stdin.isatty():
+            click.echo("The text of the answer, then Ctrl-D on a line of its own:", err=True)
         vacation = Vacation(
             text=sys.stdin.read(),
             subject=subject,

@@ -13,6 +13,7 @@ from typing import Final
 __all__ = ["pass_through"]
 
 _READ_OCTETS: Final = 65_536
+_QUIT: Final = b"\r\nQUIT\r\n"
 
 
 def pass_through(
@@ -47,7 +48,12 @@ def pass_through(
             if not ready and not is_open:
                 return False
             if any(key.data is connection for key, _ in ready):
-                chunk = connection.recv(_READ_OCTETS)
+                try:
+                    chunk = connection.recv(_READ_OCTETS)
+                except ConnectionError:
+                    if not watcher.is_over:
+                        raise
+                    chunk = b""  # the server has closed while the client still wrote
                 if not chunk:
                     return True
                 watcher.heard(chunk)
@@ -64,7 +70,8 @@ def pass_through(
                     selector.unregister(input_fd)
                 if watcher.is_cut_off:
                     return False
-                connection.sendall(b"QUIT\r\n")
+                if not watcher.has_quit:
+                    connection.sendall(b"QUIT\r\n")
 
 
 class _Watcher:
@@ -80,11 +87,21 @@ class _Watcher:
     def said(self, chunk: bytes) -> None:
         said = self._end_said + chunk
         self._ended_content = self._ended_content or b"\r\n.\r\n" in said
-        self._end_said = said[-4:]
+        self._end_said = said[-len(_QUIT) :]
 
     def heard(self, chunk: bytes) -> None:
         # The last line, whole or not: only its code is looked at.
         self._line_heard = (self._line_heard + chunk).rstrip(b"\r\n").rpartition(b"\n")[2][:3] + b"\n"
+
+    @property
+    def has_quit(self) -> bool:
+        """The client's last line is QUIT: another one would come to a server that has closed, and be answered by a reset."""
+        return self._end_said.upper() == _QUIT
+
+    @property
+    def is_over(self) -> bool:
+        """The server has said goodbye."""
+        return self._line_heard.startswith(b"221")
 
     @property
     def is_cut_off(self) -> bool:

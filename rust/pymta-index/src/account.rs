@@ -244,6 +244,7 @@ impl Account {
             index.busy_timeout(Duration::from_millis(BUSY_MS))?;
             let transaction = transaction?;
             let changed = change(&transaction)?;
+            self.step().map_err(IndexError::io("commit"))?;
             transaction.commit()?;
             Ok(changed)
         };

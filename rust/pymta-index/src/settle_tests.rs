@@ -137,8 +137,14 @@ fn a_kill_loses_nothing() {
             .account()
             .steps
             .store(steps, std::sync::atomic::Ordering::Relaxed);
-        let _ = inbox.settle(now());
+        let settled = inbox.settle(now());
         drop(inbox);
+        // Three renames and a commit.
+        assert_eq!(steps > 3, settled.is_ok(), "{steps}");
+        assert_eq!(
+            steps.clamp(0, 3),
+            i64::try_from(sandbox.list("cur").len()).unwrap()
+        );
         let inbox = sandbox.inbox();
         assert_eq!(messages, inbox.messages().unwrap(), "{steps}");
         for message in messages {

@@ -613,13 +613,13 @@ class ImapAccounts:
     @property
     def has_chores(self) -> bool:
         """
-        Whether `do_chore` may have something to do: texts that are not kept yet, or much mail in `new` that was shown. Never
-        waits.
+        Whether `do_chore` may have something to do: texts that are not kept yet, much mail in `new` that was shown, or an index
+        whose log is long. Never waits.
         """
     def do_chore(self, now_ms: int) -> None:
         """
-        Do a bit of that, for about a tenth of a second, or as long as one large message takes. Waits for the disk; OSError
-        where it says no.
+        Do a bit of that, for about a tenth of a second, or as long as one large message or one long log takes. Waits for the
+        disk; OSError where it says no.
         """
     def open(
         self,

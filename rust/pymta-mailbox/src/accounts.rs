@@ -98,7 +98,7 @@ impl Accounts {
         &self.0.chores
     }
 
-    /// Whether `do_chore` is to be called: there may be texts that are not kept yet, or much mail in `new`.
+    /// Whether `do_chore` is to be called: there may be texts that are not kept yet, much mail in `new`, or a long log.
     pub fn has_chores(&self) -> bool {
         !self.0.chores.is_empty()
     }

@@ -12,7 +12,7 @@ use crate::folders::on_disk;
 use crate::list_again::is_due;
 use crate::mailbox::{State, unsigned};
 use crate::scan::{Scope, scope};
-use crate::{Account, IndexError};
+use crate::{Account, IndexError, Mailbox};
 
 /// How far a mailbox is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,26 @@ pub struct Numbers {
 
 /// An annotation, without its value: (key of the mailbox, its name, the entry's name). Those of the account have no name.
 pub type Annotation = (i64, Option<String>, String);
+
+impl Numbers {
+    fn of(state: State) -> Self {
+        Self {
+            uid_validity: state.uid_validity,
+            uid_next: state.uid_next,
+            highest_modseq: unsigned(state.highest_modseq),
+        }
+    }
+}
+
+impl Mailbox {
+    /// As of `Account::survey`, of this one, as the index has it: nothing is counted.
+    ///
+    /// # Errors
+    /// As of any look.
+    pub fn numbers(&self) -> Result<Numbers, IndexError> {
+        self.account.read(|index| self.state(index)).map(Numbers::of)
+    }
+}
 
 impl Account {
     /// The numbers of these mailboxes, of those that there are. A mailbox is looked into only where its folders changed.
@@ -51,13 +71,8 @@ impl Account {
                 }
             }
         }
-        let numbers = |state: State| Numbers {
-            uid_validity: state.uid_validity,
-            uid_next: state.uid_next,
-            highest_modseq: unsigned(state.highest_modseq),
-        };
         let states = self.states(names)?.into_iter();
-        Ok(states.map(|(name, state)| (name, numbers(state))).collect())
+        Ok(states.map(|(name, state)| (name, Numbers::of(state))).collect())
     }
 
     fn states(&self, names: &BTreeSet<&str>) -> Result<Vec<(String, State)>, IndexError> {

@@ -9,6 +9,7 @@ use pymta_maildir::{Host, MailboxPath, Quota};
 use pymta_types::UnixMs;
 
 use crate::chores::Chores;
+use crate::shared_rows::SharedRows;
 use crate::unread_rights::UnreadRights;
 use crate::view::View;
 
@@ -53,6 +54,7 @@ struct Inner {
     shares: Shares,
     chores: Chores,
     unread_rights: UnreadRights,
+    rows: SharedRows,
     open: Mutex<HashMap<MailboxPath, Place>>,
 }
 
@@ -77,6 +79,11 @@ impl Accounts {
         Self::made(root, host, Chores::with_texts())
     }
 
+    /// Rows of mailboxes that are selected.
+    pub(crate) fn rows(&self) -> &SharedRows {
+        &self.0.rows
+    }
+
     /// Files of rights that are not understood.
     pub(crate) fn unread_rights(&self) -> &UnreadRights {
         &self.0.unread_rights
@@ -89,6 +96,7 @@ impl Accounts {
             shares: Shares::below(root),
             chores,
             unread_rights: UnreadRights::default(),
+            rows: SharedRows::default(),
             open: Mutex::default(),
         }))
     }

@@ -59,6 +59,9 @@ pub mod search;
 mod search_tests;
 mod searching;
 mod section;
+mod shared_rows;
+#[cfg(test)]
+mod shared_rows_tests;
 pub mod sort;
 mod source;
 #[cfg(test)]

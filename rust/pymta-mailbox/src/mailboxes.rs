@@ -22,11 +22,13 @@ impl View {
             .map(|(mailbox, _)| mailbox)
     }
 
-    /// What SELECT does first, also where it fails then.
-    pub(crate) fn close_selected(&mut self, out: &mut Vec<u8>) {
-        if self.selected.take().is_some() {
+    /// What SELECT does first, also where it fails then. The rows of what it closes may be those of what it opens.
+    pub(crate) fn close_selected(&mut self, out: &mut Vec<u8>) -> Option<Picture> {
+        let closed = self.selected.take();
+        if closed.is_some() {
             line(out, "* OK [CLOSED] The mailbox that was selected is closed");
         }
+        closed
     }
 
     /// SELECT and EXAMINE (RFC 9051 §6.3.2, RFC 7162 §3.2.5).
@@ -41,7 +43,8 @@ impl View {
     ) -> Outcome<Ending> {
         let (mailbox, place) = self.mailbox_for(name, Rights::READ, now)?;
         let is_read_only = is_read_only || !place.rights.has_any(Rights::CHANGING);
-        let mut picture = Picture::of(Arc::clone(&mailbox), name, place, is_read_only, now)?;
+        let shared = self.others.accounts.rows().clone();
+        let mut picture = Picture::of(Arc::clone(&mailbox), name, place, is_read_only, shared, now)?;
         if !self.enabled.rev2 {
             picture.take_recent()?;
         }

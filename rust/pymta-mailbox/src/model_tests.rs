@@ -183,6 +183,10 @@ fn do_it(act: &Act, client: &mut Client, sandbox: &Sandbox) {
             if count > 0 {
                 client.say(add_flags(numbers(&[(1, 1)]), deleted()));
             }
+            // Who is told of UIDs that are gone has to know those that there are (RFC 7162 §3.2.10).
+            if client.messages.iter().any(|known| known.uid.is_none()) {
+                client.learn();
+            }
             client.say(Command::Expunge(None));
         }
         Act::Copy { place, removes } => {
@@ -216,7 +220,7 @@ proptest! {
         ];
         for (who, act) in &acts {
             do_it(act, &mut clients[*who], &sandbox);
-            // Who is told of UIDs that are gone has to know those that there are (RFC 7162 §3.2.10).
+            // Likewise.
             if *who == 1 && clients[1].messages.iter().any(|known| known.uid.is_none()) {
                 clients[1].learn();
             }

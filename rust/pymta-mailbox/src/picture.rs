@@ -15,6 +15,7 @@ use crate::accounts::Reader;
 use crate::ending::Tells;
 use crate::places::Place;
 use crate::rows::RowForm;
+use crate::shared_rows::SharedRows;
 use crate::unread_rights::UnreadRights;
 use crate::updates::Updates;
 
@@ -45,8 +46,13 @@ pub(crate) struct Picture {
     uid_next: u32,
     /// Up to where changes are in the picture.
     pub(crate) modseq: u64,
-    /// Ascending UIDs; those from `told` on have no number yet.
-    rows: Vec<Message>,
+    /// Ascending UIDs; those from `told` on have no number yet. Other sessions may have the same.
+    rows: Arc<Vec<Message>>,
+    shared: SharedRows,
+    /// Some rows say `\Recent`, which is this session's alone.
+    has_marks: bool,
+    /// The rows that are left are those of `modseq`: this session changed none since.
+    is_settled: bool,
     told: usize,
     /// UIDs of rows that are no more, ascending; they still have numbers.
     gone: Vec<u32>,
@@ -117,19 +123,35 @@ impl Picture {
         name: &str,
         place: Place,
         is_read_only: bool,
+        shared: SharedRows,
         now: UnixMs,
     ) -> Result<Self, IndexError> {
         let listing_is_due = mailbox.reconcile_but_list_again(now)?;
-        let status = mailbox.status()?;
+        let numbers = mailbox.numbers()?;
+        let (uid_validity, modseq) = (numbers.uid_validity, numbers.highest_modseq);
+        let (rows, is_settled) = match shared.get(&mailbox, uid_validity, modseq) {
+            Some(rows) => (rows, true),
+            None => {
+                let rows = Arc::new(mailbox.messages()?);
+                let is_settled = mailbox.numbers()? == numbers;
+                if is_settled {
+                    shared.put(&mailbox, uid_validity, modseq, &rows);
+                }
+                (rows, is_settled)
+            }
+        };
         let mut picture = Self {
             name: name.to_owned(),
             place,
             is_read_only,
             condstore: false,
-            uid_validity: status.uid_validity,
-            uid_next: status.uid_next,
-            modseq: status.highest_modseq,
-            rows: mailbox.messages()?,
+            uid_validity,
+            uid_next: numbers.uid_next,
+            modseq,
+            rows,
+            shared,
+            has_marks: false,
+            is_settled,
             told: 0,
             gone: Vec::new(),
             dirty: Vec::new(),
@@ -148,6 +170,12 @@ impl Picture {
         // What another session did between these looks comes once more as a change, which does no harm.
         picture.told = picture.rows.len();
         Ok(picture)
+    }
+
+    /// Whether it is one copy that both have.
+    #[cfg(test)]
+    pub(crate) fn shares_rows_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.rows, &other.rows)
     }
 
     /// The messages that have numbers, in their order.
@@ -233,17 +261,21 @@ impl Picture {
         } else {
             self.mailbox.take_recent(end)?
         };
-        for row in self.rows[place..].iter_mut().rev() {
-            if row.uid < from {
-                break;
+        let first = self.rows.partition_point(|row| row.uid < from).max(place);
+        if first < self.rows.len() {
+            self.has_marks = true;
+            for row in &mut Arc::make_mut(&mut self.rows)[first..] {
+                row.flags |= flag::RECENT;
             }
-            row.flags |= flag::RECENT;
         }
         Ok(())
     }
 
     /// How many of the messages are recent.
     pub(crate) fn recent_count(&self) -> usize {
+        if !self.has_marks {
+            return 0;
+        }
         self.rows()
             .iter()
             .filter(|row| row.flags & flag::RECENT != 0)
@@ -251,32 +283,77 @@ impl Picture {
     }
 
     fn take(&mut self, changes: &Changes) {
+        let others = self.rows_of_others(changes);
         for message in &changes.changed {
-            match self.rows.binary_search_by_key(&message.uid, |row| row.uid) {
-                Ok(at) => {
-                    let row = self.rows[at];
-                    let recent = row.flags & flag::RECENT;
-                    let has_other_flags =
-                        row.flags != message.flags | recent || row.keywords != message.keywords;
-                    let is_news = has_other_flags || self.condstore && row.modseq != message.modseq;
-                    if is_news && at < self.told {
-                        self.dirty.push(message.uid);
-                    }
-                    if at < self.told {
-                        self.updates.note_changed(std::iter::once(message.uid));
-                    }
-                    self.rows[at] = *message;
-                    self.rows[at].flags |= recent;
-                }
+            let found = self.rows.binary_search_by_key(&message.uid, |row| row.uid);
+            if let Ok(at) = found {
+                self.note_news(at, message);
+            }
+            if others.is_some() {
+                continue;
+            }
+            let rows = Arc::make_mut(&mut self.rows);
+            match found {
+                Ok(at) => put(&mut rows[at], message),
                 // UIDs ascend in the order of commits: nothing new comes in between.
-                Err(at) if at == self.rows.len() => self.rows.push(*message),
+                Err(at) if at == rows.len() => rows.push(*message),
                 Err(_) => {}
             }
         }
         for range in &changes.vanished {
             self.take_vanished(range);
         }
+        let is_news = self.modseq < changes.highest_modseq;
         self.modseq = self.modseq.max(changes.highest_modseq);
+        self.is_settled |= is_news;
+        match others {
+            Some(rows) => self.rows = rows,
+            None if is_news => self.share(),
+            None => {}
+        }
+    }
+
+    /// What another session that has taken these changes made of the same rows.
+    fn rows_of_others(&self, changes: &Changes) -> Option<Arc<Vec<Message>>> {
+        let is_more = self.modseq < changes.highest_modseq;
+        if !is_more || self.has_marks || !self.gone.is_empty() || !changes.vanished.is_empty() {
+            return None;
+        }
+        let rows = self
+            .shared
+            .get(&self.mailbox, self.uid_validity, changes.highest_modseq)?;
+        let is_longer = match self.rows.len().checked_sub(1) {
+            Some(last) => rows.get(last).is_some_and(|row| row.uid == self.rows[last].uid),
+            None => true,
+        };
+        is_longer.then_some(rows)
+    }
+
+    /// Others may have these rows, or this session those of another one that are the same.
+    fn share(&mut self) {
+        if self.has_marks || !self.gone.is_empty() || !self.is_settled {
+            return;
+        }
+        match self.shared.get(&self.mailbox, self.uid_validity, self.modseq) {
+            Some(rows) if rows.len() == self.rows.len() => self.rows = rows,
+            _ => self
+                .shared
+                .put(&self.mailbox, self.uid_validity, self.modseq, &self.rows),
+        }
+    }
+
+    /// A message is not as it was in that row.
+    fn note_news(&mut self, at: usize, message: &Message) {
+        if at >= self.told {
+            return;
+        }
+        let row = self.rows[at];
+        let recent = row.flags & flag::RECENT;
+        let has_other_flags = row.flags != message.flags | recent || row.keywords != message.keywords;
+        if has_other_flags || self.condstore && row.modseq != message.modseq {
+            self.dirty.push(message.uid);
+        }
+        self.updates.note_changed(std::iter::once(message.uid));
     }
 
     fn take_vanished(&mut self, range: &RangeInclusive<u32>) {
@@ -287,16 +364,21 @@ impl Picture {
                 self.gone.insert(at, row.uid);
             }
         }
-        self.rows.drain(first.max(self.told)..end.max(self.told));
+        let untold = first.max(self.told)..end.max(self.told);
+        if !untold.is_empty() {
+            Arc::make_mut(&mut self.rows).drain(untold);
+        }
     }
 
     /// What this session changed itself, and says itself.
     pub(crate) fn set(&mut self, changed: &[Message]) {
-        for message in changed {
-            if let Ok(at) = self.rows.binary_search_by_key(&message.uid, |row| row.uid) {
-                let recent = self.rows[at].flags & flag::RECENT;
-                self.rows[at] = *message;
-                self.rows[at].flags |= recent;
+        if !changed.is_empty() {
+            self.is_settled = false;
+            let rows = Arc::make_mut(&mut self.rows);
+            for message in changed {
+                if let Ok(at) = rows.binary_search_by_key(&message.uid, |row| row.uid) {
+                    put(&mut rows[at], message);
+                }
             }
         }
         self.updates
@@ -412,8 +494,9 @@ impl Picture {
             }
         }
         let held = self.rows().len();
-        self.rows.retain(|row| gone.binary_search(&row.uid).is_err());
+        Arc::make_mut(&mut self.rows).retain(|row| gone.binary_search(&row.uid).is_err());
         self.told = held - gone.len();
+        self.share();
         self.saved.retain(|uid| gone.binary_search(uid).is_err());
     }
 
@@ -436,6 +519,13 @@ impl Picture {
     pub(crate) fn uid_next(&self) -> u32 {
         self.uid_next
     }
+}
+
+/// What a row says from now on; `\Recent` stays.
+fn put(row: &mut Message, message: &Message) {
+    let recent = row.flags & flag::RECENT;
+    *row = *message;
+    row.flags |= recent;
 }
 
 /// A line of ours.

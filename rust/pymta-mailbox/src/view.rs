@@ -305,7 +305,7 @@ impl View {
                 condstore,
                 qresync,
             } => {
-                self.close_selected(out);
+                let _closed = self.close_selected(out);
                 self.select(&mailbox, read_only, condstore, qresync.as_ref(), out, now)?
                     .into()
             }

@@ -10,7 +10,7 @@ use pymta_types::UnixMs;
 
 use crate::listing::{Found, Listing};
 use crate::mailbox::{Place, State};
-use crate::scan::{Scope, milliseconds, scope, seen};
+use crate::scan::{Look, Scope, milliseconds, scope, seen};
 use crate::store::LIST_AGAIN_MS;
 use crate::{IndexError, Mailbox};
 
@@ -27,9 +27,8 @@ impl Mailbox {
     /// As of `reconcile`.
     pub fn reconcile_but_list_again(&self, now: UnixMs) -> Result<bool, IndexError> {
         let state = self.account.read(|index| self.state(index))?;
-        match scope(&state, self.touched()?) {
-            Scope::Nothing => {}
-            found => self.take_in(Some(found), now)?,
+        if scope(&state, self.touched()?) != Scope::Nothing {
+            self.take_in(Look::Changed, now)?;
         }
         Ok(is_due(&state, now))
     }

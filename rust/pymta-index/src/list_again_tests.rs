@@ -97,3 +97,24 @@ fn where_cur_has_just_changed_it_is_put_off_but_not_for_ever() {
     inbox.list_again(just_now).unwrap();
     assert_eq!(0, state(&inbox).list_again_ms);
 }
+
+/// Many sessions of several processes hear of the same change at once.
+#[test]
+fn what_another_has_taken_in_meanwhile_is_not_listed_again() {
+    let sandbox = Sandbox::new();
+    let (inbox, other) = (due(&sandbox), sandbox.inbox());
+    inbox.reconcile(later(60)).unwrap();
+    let folder = sandbox.folder.clone();
+    fs::write(folder.join("cur/1700000001.another:2,"), "b\n").unwrap();
+    inbox.account().meanwhile.set(move |doing| {
+        if doing == "take in" {
+            other.reconcile_but_list_again(later(60)).unwrap();
+            let cur = folder.join("cur");
+            let before = fs::metadata(&cur).unwrap().modified().unwrap();
+            fs::write(cur.join("1700000002.unseen:2,"), "c\n").unwrap();
+            fs::File::open(&cur).unwrap().set_modified(before).unwrap();
+        }
+    });
+    inbox.reconcile_but_list_again(later(60)).unwrap();
+    assert_eq!(4, inbox.messages().unwrap().len());
+}

@@ -50,6 +50,17 @@ pub(crate) enum Scope {
     All,
 }
 
+/// Why something is listed. What that comes to is decided under the lock: another may have been quicker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// The folders changed, or a second listing is due.
+    Due,
+    /// The folders changed.
+    Changed,
+    /// Whatever the folders' times say.
+    All,
+}
+
 impl Mailbox {
     /// Takes in what others did to the folder: new messages, renamed ones, those that are gone. Cheap where they did
     /// nothing.
@@ -61,19 +72,21 @@ impl Mailbox {
         if !is_due(&state, now) && scope(&state, self.touched()?) == Scope::Nothing {
             return Ok(());
         }
-        self.take_in(None, now)
+        self.take_in(Look::Due, now)
     }
 
     /// Lists all, whatever the folders' times say.
     pub(crate) fn rescan(&self, now: UnixMs) -> Result<(), IndexError> {
-        self.take_in(Some(Scope::All), now)
+        self.take_in(Look::All, now)
     }
 
-    pub(crate) fn take_in(&self, scope: Option<Scope>, now: UnixMs) -> Result<(), IndexError> {
+    pub(crate) fn take_in(&self, look: Look, now: UnixMs) -> Result<(), IndexError> {
+        #[cfg(test)]
+        self.account.meanwhile.happens("take in");
         // Each round takes in one batch; others of us get their turn between them.
         let mut rest = self
             .account
-            .write(|transaction| self.scan(transaction, scope, now))?;
+            .write(|transaction| self.scan(transaction, look, now))?;
         while !rest.is_empty() {
             rest = self
                 .account
@@ -97,15 +110,15 @@ impl Mailbox {
     pub(crate) fn scan(
         &self,
         transaction: &Transaction<'_>,
-        asked: Option<Scope>,
+        look: Look,
         now: UnixMs,
     ) -> Result<Vec<Place>, IndexError> {
         let state = self.state(transaction)?;
         let touched = self.touched()?;
-        let mut scope = match asked {
-            Some(asked) => asked,
-            None if is_due(&state, now) => Scope::All,
-            None => scope(&state, touched),
+        let mut scope = match look {
+            Look::All => Scope::All,
+            Look::Due if is_due(&state, now) => Scope::All,
+            Look::Due | Look::Changed => scope(&state, touched),
         };
         if scope == Scope::Nothing {
             return Ok(Vec::new()); // another was quicker

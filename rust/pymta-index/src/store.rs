@@ -7,7 +7,7 @@ use pymta_types::UnixMs;
 use rusqlite::{OptionalExtension, Transaction};
 
 use crate::mailbox::{Place, State, message_of, number_of, unsigned};
-use crate::scan::{Scope, is_missing, milliseconds};
+use crate::scan::{Look, is_missing, milliseconds};
 use crate::types::flag;
 use crate::vanish::vanish;
 use crate::{IndexError, Mailbox, Message, StoreMode, Stored, Within};
@@ -35,7 +35,7 @@ impl Rescans {
             return Ok(false);
         }
         self.0 += 1;
-        mailbox.scan(transaction, Some(Scope::All), now)?;
+        mailbox.scan(transaction, Look::All, now)?;
         Ok(true)
     }
 }

@@ -33,7 +33,8 @@ impl Mailbox {
         Ok(is_due(&state, now))
     }
 
-    /// Lists `cur` once more where that is due, and takes in what others did to it. Where it changes all the time, another time.
+    /// Lists `cur` once more where that is due, and takes in what others did to it. Where it changes all the time, or another
+    /// process changes the account, another time.
     ///
     /// # Errors
     /// As of `reconcile`.
@@ -43,13 +44,18 @@ impl Mailbox {
             return Ok(());
         }
         match self.is_as_known(&state, now)? {
-            Some(true) => self.account.write_lightly(|transaction| {
-                let mut update = transaction.prepare_cached(
-                    "UPDATE mailbox SET list_again_ms = 0 WHERE key = ?1 AND cur_seen_ns = ?2",
-                )?;
-                update.execute((self.key, state.cur_seen_ns))?;
-                Ok(())
-            }),
+            Some(true) => {
+                let done = self.account.write_if_free(|transaction| {
+                    let mut update = transaction.prepare_cached(
+                        "UPDATE mailbox SET list_again_ms = 0 WHERE key = ?1 AND cur_seen_ns = ?2",
+                    )?;
+                    Ok(update.execute((self.key, state.cur_seen_ns))?)
+                });
+                match done {
+                    Err(IndexError::Busy) => Ok(()),
+                    done => done.map(drop),
+                }
+            }
             None if milliseconds(now) - state.list_again_ms < OVERDUE_MS => Ok(()),
             Some(false) | None => self.rescan(now),
         }

@@ -1,8 +1,10 @@
 //! What another program did in the moment of a change of our own is found, and nobody waits for the index meanwhile.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use super::*;
+use crate::account::BUSY_MS;
 use crate::sandbox::{Sandbox, later};
 use crate::{StoreMode, flag};
 
@@ -117,4 +119,17 @@ fn what_another_has_taken_in_meanwhile_is_not_listed_again() {
     });
     inbox.reconcile_but_list_again(later(60)).unwrap();
     assert_eq!(4, inbox.messages().unwrap().len());
+}
+
+#[test]
+fn it_does_not_wait_for_another_process() {
+    let sandbox = Sandbox::new();
+    let (inbox, other) = (due(&sandbox), sandbox.open());
+    let began = Instant::now();
+    let listed = other.write(|_| Ok(inbox.list_again(later(60))));
+    assert!(matches!(listed, Ok(Ok(()))), "{listed:?}");
+    assert!(began.elapsed() < Duration::from_millis(BUSY_MS / 2));
+    assert!(inbox.reconcile_but_list_again(later(60)).unwrap());
+    inbox.list_again(later(60)).unwrap();
+    assert!(!inbox.reconcile_but_list_again(later(60)).unwrap());
 }

@@ -613,8 +613,8 @@ class ImapAccounts:
     @property
     def has_chores(self) -> bool:
         """
-        Whether `do_chore` may have something to do: texts that are not kept yet, much mail in `new` that was shown, or an index
-        whose log is long. Never waits.
+        Whether `do_chore` may have something to do: texts that are not kept yet, much mail in `new` that was shown, a second
+        listing that is due, or an index whose log is long. Never waits.
         """
     def do_chore(self, now_ms: int) -> None:
         """

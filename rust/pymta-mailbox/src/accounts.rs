@@ -106,7 +106,8 @@ impl Accounts {
         &self.0.chores
     }
 
-    /// Whether `do_chore` is to be called: there may be texts that are not kept yet, much mail in `new`, or a long log.
+    /// Whether `do_chore` is to be called: there may be texts that are not kept yet, much mail in `new`, a
+    /// listing that is due, or a long log.
     pub fn has_chores(&self) -> bool {
         !self.0.chores.is_empty()
     }

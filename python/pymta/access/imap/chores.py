@@ -1,6 +1,6 @@
 """
 What is done for mailboxes when nobody waits for it: texts are read ahead of searches, much mail that was shown goes from `new`
-to `cur`, and the long logs of indexes go into their files.
+to `cur`, mailboxes are listed a second time, and the long logs of indexes go into their files.
 
 Bit by bit, by one thread, with pauses: it takes at most a share of one core, whoever waits for whatever.
 """

@@ -33,8 +33,8 @@ pub(crate) struct Url {
 impl Url {
     /// None where it is none of ours.
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (place, message) = text.strip_prefix('/')?.split_once("/;UID=")?;
-        let (name, uid_validity) = match place.split_once(";UIDVALIDITY=") {
+        let (place, message) = split_at_word(text.strip_prefix('/')?, "/;UID=")?;
+        let (name, uid_validity) = match split_at_word(place, ";UIDVALIDITY=") {
             Some((name, validity)) => (name, Some(validity.parse().ok()?)),
             None => (place, None),
         };
@@ -49,12 +49,13 @@ impl Url {
             form: SectionForm::Body,
         };
         for part in parts {
-            match part.split_once('=')? {
-                ("SECTION", value) => {
+            let (word, value) = part.split_once('=')?;
+            match word.to_ascii_uppercase().as_str() {
+                "SECTION" => {
                     let value = String::from_utf8(percent_decoded(value)?).ok()?;
                     (section.part, section.text) = section_of(&value)?;
                 }
-                ("PARTIAL", value) => {
+                "PARTIAL" => {
                     let (offset, octets) = value.split_once('.').unwrap_or((value, "18446744073709551615"));
                     section.partial = Some((offset.parse().ok()?, octets.parse().ok()?));
                 }
@@ -148,6 +149,12 @@ impl Url {
     }
 }
 
+/// What is before and after a word of the grammar: those are said in either case (RFC 5234 §2.3).
+fn split_at_word<'a>(text: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
+    let at = text.to_ascii_uppercase().find(word)?;
+    Some((&text[..at], &text[at + word.len()..]))
+}
+
 /// Length of the literal that the first line announces, and where it begins.
 fn literal_of(said: &[u8]) -> Option<(u64, usize)> {
     let end = memchr::memmem::find(said, b"}\r\n")?;
@@ -204,6 +211,16 @@ mod tests {
         let url = Url::parse("/a%2fb%20c/;UID=3/;SECTION=HEADER/;PARTIAL=1.2").unwrap();
         assert_eq!(("a/b c", None), (url.mailbox.as_str(), url.uid_validity));
         assert_eq!(Some((1, 2)), url.section.partial);
+    }
+
+    #[test]
+    fn the_words_of_a_url_are_said_in_either_case() {
+        let said = Url::parse("/Drafts;uidvalidity=3/;uid=20/;Section=1.header/;partial=1.2");
+        assert_eq!(
+            Url::parse("/Drafts;UIDVALIDITY=3/;UID=20/;SECTION=1.HEADER/;PARTIAL=1.2"),
+            said
+        );
+        assert!(said.is_some());
     }
 
     #[test]

@@ -86,9 +86,13 @@ fn evaluate(test: &Test, known: &Known<'_>) -> Option<bool> {
                 return None;
             }
             let fields = Fields::of_part(header);
-            fields
-                .iter()
-                .any(|field| field.is(name) && text::value_holds(&field, needle))
+            let has_addresses = text::has_addresses(name);
+            fields.iter().any(|field| {
+                let holds = |field| {
+                    text::value_holds(field, needle) || has_addresses && text::addresses_hold(field, needle)
+                };
+                field.is(name) && holds(&field)
+            })
         }
         Test::Body(needle) => match known.texts {
             Some(texts) => texts.body_holds(needle),

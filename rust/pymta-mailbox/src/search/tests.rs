@@ -182,6 +182,29 @@ fn text_is_found_decoded_and_without_regard_to_case() {
     }
 }
 
+/// RFC 9051 §6.4.4: what is searched is the envelope, and that has neither quotes nor comments.
+#[test]
+fn an_address_is_found_as_an_envelope_has_it() {
+    let mut mail = Mail::of(&[
+        (0, 0, "From: <anna (work)@ (the old) example.org>\n\nx\n"),
+        (0, 0, "From: \"Anna \\\"Ann\\\" B\" <\"anna\"@example.org>\n\nx\n"),
+        (
+            0,
+            0,
+            "From: anna.b@example.org (Anna)\nSubject: anna@example.org\n\nx\n",
+        ),
+    ]);
+    for (key, expected) in [
+        (header("FROM", "Anna@Example.org"), vec![1, 2]),
+        (header("FROM", "anna \"ann\" b"), vec![2]),
+        (header("FROM", "the old"), vec![1]),
+        (header("FROM", "anna@ "), vec![]),
+        (header("Subject", "anna@example.org"), vec![3]),
+    ] {
+        assert_eq!(expected, found_in(&mut mail, &key, usize::MAX), "{key:?}");
+    }
+}
+
 #[test]
 fn nothing_is_opened_that_need_not_be() {
     use SearchKey::*;

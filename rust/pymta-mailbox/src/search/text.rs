@@ -1,7 +1,7 @@
 //! Header fields and bodies as text to be searched: decoded (RFC 2047, transfer encodings, charsets), folded.
 
 use memchr::memmem;
-use pymta_mime::{Field, Fields, PartLimits, Structure, encoded_word};
+use pymta_mime::{Field, Fields, Listed, PartLimits, Structure, address_list, encoded_word};
 
 use crate::casemap::folded;
 
@@ -19,6 +19,35 @@ pub(super) fn value_holds(field: &Field<'_>, needle: &[u8]) -> bool {
             needle,
         )
         .is_some()
+}
+
+/// Whether one of its addresses or their names does, as an envelope has them: without quotes, comments and such.
+pub(super) fn addresses_hold(field: &Field<'_>, needle: &[u8]) -> bool {
+    let value = field.value();
+    // Without one of these an address is written as it is read.
+    let has_more = |text: &[u8]| memmem::find(&value, text).is_some();
+    if memchr::memchr3(b'(', b'"', b'\\', &value).is_none() && !has_more(b" @") && !has_more(b"@ ") {
+        return false;
+    }
+    let finder = memmem::Finder::new(needle);
+    address_list(&value).into_iter().any(|listed| {
+        let Listed::Mailbox(mailbox) = listed else {
+            return false;
+        };
+        let address = [&mailbox.local[..], b"@", &mailbox.domain].concat();
+        let mut texts = mailbox.name.into_iter().chain([address]);
+        texts.any(|text| {
+            let decoded = folded(&encoded_word::decode(&text, VALUE_OCTETS_MAX));
+            finder.find(&decoded).is_some()
+        })
+    })
+}
+
+/// Whether a field has an address list, in an envelope too.
+pub(super) fn has_addresses(name: &[u8]) -> bool {
+    [&b"from"[..], b"to", b"cc", b"bcc"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
 }
 
 /// Whether a header section does, names of fields included.

@@ -93,7 +93,11 @@ fn a_fetch_of_what_changed_since() {
     };
     let said = session.say_uid(changed);
     assert!(said.starts_with("* 2 FETCH (UID 2 MODSEQ ("), "{said}");
-    assert!(said.ends_with(") FLAGS (\\Seen))\r\na OK Fetched\r\n"), "{said}");
+    assert!(
+        said.contains(") FLAGS (\\Seen))\r\n* OK [HIGHESTMODSEQ "),
+        "{said}"
+    );
+    assert!(said.ends_with("\r\na OK Fetched\r\n"), "{said}");
 }
 
 fn resync(uid_validity: u32, modseq: u64, known_uids: Option<SequenceSet>) -> Command {
@@ -173,4 +177,18 @@ fn with_uidonly_nothing_is_said_by_number() {
         "* 2 UIDFETCH (FLAGS ())\r\n* 3 UIDFETCH (FLAGS ())\r\na OK Fetched\r\n",
         session.say_uid(fetch(all(), vec![FetchItem::Flags]))
     );
+}
+
+/// RFC 7162 §3.1: from there on mod-sequences are said, so a client is told from which.
+#[test]
+fn the_first_command_with_mod_sequences_says_the_highest_so_far() {
+    let sandbox = Sandbox::new();
+    sandbox.deliver_many(2);
+    let mut session = sandbox.session();
+    let selected = modseq_of(&session.say(select("INBOX")));
+    session.say(add_flags(numbers(&[(1, 1)]), seen()));
+    let said = session.say(fetch(numbers(&[(1, 1)]), vec![FetchItem::ModSeq]));
+    assert!(modseq_of(&said) > selected, "{said}");
+    let again = session.say(fetch(numbers(&[(1, 1)]), vec![FetchItem::ModSeq]));
+    assert!(!again.contains("HIGHESTMODSEQ"), "{again}");
 }

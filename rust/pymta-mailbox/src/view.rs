@@ -99,6 +99,7 @@ impl View {
     pub fn run(&mut self, asked: Asked, now: UnixMs) -> Vec<u8> {
         let mut out = Vec::new();
         self.enabled = asked.enabled;
+        let had_condstore = self.selected.as_ref().map(|picture| picture.condstore);
         if let Some(picture) = self.selected.as_mut() {
             picture.condstore |= asked.enabled.condstore || asked.enabled.qresync;
         }
@@ -114,10 +115,20 @@ impl View {
             picture.tell_arrivals(&mut out, asked.enabled);
         }
         let arranged = notify::arranged(&command);
+        let selects = matches!(command, Command::Select { .. });
         let mut step = self.obey(command, by_uid, &tag, &mut out, now);
         if !arranged.is_empty() && matches!(&step, Ok(Step::Over(ending)) if ending.status == Status::Ok) {
             let taken = self.take_arranged(&arranged, now);
             step = step.and_then(|step| taken.map(|()| step));
+        }
+        if let Some(picture) = &self.selected
+            && had_condstore == Some(false)
+            && picture.condstore
+            && !selects
+        {
+            // What changed until now was perhaps said without mod-sequences.
+            let line = format!("* OK [HIGHESTMODSEQ {}] The highest so far\r\n", picture.modseq);
+            out.extend_from_slice(line.as_bytes());
         }
         self.take_step(step, Some(tag), &mut out, now);
         out

@@ -28,7 +28,10 @@ impl View {
             if !patterns.iter().any(|pattern| pattern.matches(&info.name)) {
                 continue;
             }
-            let is_selected = tree.is_wanted(info, list);
+            // What only is above others is said to those who go through the levels: who names it asks for a mailbox.
+            let is_level = |pattern: &Pattern| pattern.has_wildcards() && pattern.matches(&info.name);
+            let is_named = info.exists || !list.extended || list.select_subscribed;
+            let is_selected = tree.is_wanted(info, list) && (is_named || patterns.iter().any(is_level));
             let has_child_info = list.recursive_match && tree.has_matching_child(info, list, &patterns);
             if !is_selected && !has_child_info {
                 continue;
@@ -204,6 +207,10 @@ impl Pattern {
             .filter(|octet| !matches!(octet, b'*' | b'%'))
             .count();
         Self { octets, letters }
+    }
+
+    pub(crate) fn has_wildcards(&self) -> bool {
+        self.letters < self.octets.len()
     }
 
     /// Whether it is the name's. INBOX has no case.

@@ -66,6 +66,29 @@ fn list_says_children_and_parents_that_are_none() {
     );
 }
 
+/// RFC 5258 §3: a name that is none is not returned only because a pattern is the same.
+#[test]
+fn an_extended_list_of_a_name_that_is_none_says_nothing() {
+    let (_sandbox, mut session) = with_mailboxes(&["a/b"]);
+    let extended = |patterns: &[&str]| List {
+        extended: true,
+        patterns: patterns.iter().map(|&pattern| pattern.to_owned()).collect(),
+        ..list("")
+    };
+    assert_eq!(
+        lines(
+            r#"* LIST (\HasNoChildren) "/" "a/b"
+            a OK Listed"#
+        ),
+        session.say(Command::List(extended(&["a", "a/b"])))
+    );
+    let said = session.say(Command::List(extended(&["%"])));
+    assert!(
+        said.contains("* LIST (\\NonExistent \\HasChildren) \"/\" \"a\"\r\n"),
+        "{said}"
+    );
+}
+
 #[test]
 fn list_knows_what_is_subscribed_and_what_for() {
     let (_sandbox, mut session) = with_mailboxes(&["a/b", "c"]);

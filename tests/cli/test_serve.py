@@ -305,7 +305,8 @@ def test_a_second_server_in_the_same_folder_is_refused_in_one_line(running: Runn
 
     said = second.pymta("serve", code=1)
 
-    assert said.startswith("Error: ")
+    assert said.startswith(f"Error: {running.folder}")
+    assert said.endswith("/spool: the spool folder is in use by another process\n")
     assert 1 == len(said.splitlines())
     assert running.program.pid == json.loads(running.pymta("status", "--json"))["pid"]
 

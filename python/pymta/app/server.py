@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pymta._core import Spool
+from pymta._core import Spool, SpoolError
 from pymta.accept.door import Door
 from pymta.accept.intake import Intake
 from pymta.accept.listener import Listener
@@ -206,18 +206,21 @@ class Server:
         settings = self.settings.spool
         header_octets_max, header_fields_max = self._header_limits()
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return Spool(
-            str(folder),
-            now_ms=self.clock.now_ms(),
-            segment_octets=settings.segment_octets,
-            spill_octets=settings.spill_octets,
-            memory_octets_max=settings.memory_octets_max,
-            free_octets_min=settings.free_octets_min,
-            pending_octets_max=settings.pending_octets_max,
-            header_octets_max=header_octets_max,
-            header_fields_max=header_fields_max,
-            shard=self._place.number - 1,
-        )
+        try:
+            return Spool(
+                str(folder),
+                now_ms=self.clock.now_ms(),
+                segment_octets=settings.segment_octets,
+                spill_octets=settings.spill_octets,
+                memory_octets_max=settings.memory_octets_max,
+                free_octets_min=settings.free_octets_min,
+                pending_octets_max=settings.pending_octets_max,
+                header_octets_max=header_octets_max,
+                header_fields_max=header_fields_max,
+                shard=self._place.number - 1,
+            )
+        except (SpoolError, OSError) as error:
+            raise SpoolError(f"{folder}: {error}") from error
 
     def _header_limits(self) -> tuple[int, int]:
         """Octets and fields of the largest header section that any listener takes; intake keeps each to its own."""

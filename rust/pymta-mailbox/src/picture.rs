@@ -33,6 +33,10 @@ pub(crate) fn within(rights: Rights) -> Within {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Picture {
+    /// Ascending UIDs; those from `told` on have no number yet. Other sessions may have the same, and find them by the account's
+    /// place in memory: first in here, so that they are dropped before the mailbox is.
+    rows: Arc<Vec<Message>>,
+    told: usize,
     pub(crate) mailbox: Arc<Mailbox>,
     /// As the client calls it.
     pub(crate) name: String,
@@ -46,14 +50,11 @@ pub(crate) struct Picture {
     uid_next: u32,
     /// Up to where changes are in the picture.
     pub(crate) modseq: u64,
-    /// Ascending UIDs; those from `told` on have no number yet. Other sessions may have the same.
-    rows: Arc<Vec<Message>>,
     shared: SharedRows,
     /// Some rows say `\Recent`, which is this session's alone.
     has_marks: bool,
     /// The rows that are left are those of `modseq`: this session changed none since.
     is_settled: bool,
-    told: usize,
     /// UIDs of rows that are no more, ascending; they still have numbers.
     gone: Vec<u32>,
     /// UIDs of rows with other flags than the client knows.

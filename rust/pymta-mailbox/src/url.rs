@@ -149,7 +149,7 @@ impl Url {
     }
 }
 
-/// What is before and after a word of the grammar: those are said in either case (RFC 5234 §2.3).
+/// What is before and after a word of the grammar: those are said in either case, as all of ABNF is.
 fn split_at_word<'a>(text: &'a str, word: &str) -> Option<(&'a str, &'a str)> {
     let at = text.to_ascii_uppercase().find(word)?;
     Some((&text[..at], &text[at + word.len()..]))

@@ -22,7 +22,6 @@ const SYSTEM_FLAGS: [(u8, &str); 6] = [
 
 /// What is said of a row.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::struct_excessive_bools)] // independent items
 pub(crate) struct RowForm {
     pub(crate) with_uid: bool,
     pub(crate) with_flags: bool,
